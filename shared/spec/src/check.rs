@@ -1,0 +1,260 @@
+//! What the types cannot say: names that must exist, numbers that must lie in range, expressions that must
+//! have the right type.
+
+use crate::error::SpecProblem;
+use crate::model::{Definition, Input, Rule, Source, Spec};
+use crate::parse::nearest;
+use arrow::datatypes::{DataType, Field, Schema};
+use tidemill_expr::Compiled;
+use tidemill_types::{Millis, SourceName, columns};
+
+struct Problems(Vec<SpecProblem>);
+
+impl Problems {
+    fn add(&mut self, path: impl Into<String>, message: impl Into<String>, mend: Option<String>) {
+        self.0.push(SpecProblem { path: path.into(), line: None, column: None, message: message.into(), mend });
+    }
+
+    fn require(&mut self, holds: bool, path: &str, message: &str) {
+        if !holds {
+            self.add(path, message, None);
+        }
+    }
+
+    fn name<'a>(&mut self, path: &str, what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> bool {
+        if known.clone().any(|k| k == name) {
+            return true;
+        }
+        let mend = nearest(name, known.clone()).or_else(|| Some(format!("known: {}", known.collect::<Vec<_>>().join(", "))));
+        self.add(path, format!("there is no {what} \"{name}\""), mend);
+        false
+    }
+
+    fn expr(&mut self, path: &str, text: &str, schema: &Schema, accepts: impl Fn(&DataType) -> bool, wanted: &str) {
+        match Compiled::new(text, schema) {
+            Err(error) => self.add(path, error.to_string(), None),
+            Ok(compiled) if accepts(compiled.data_type()) => {}
+            Ok(compiled) => {
+                self.add(path, format!("\"{text}\" is {}, not {wanted}", compiled.data_type()), None);
+            }
+        }
+    }
+}
+
+fn is_boolean(kind: &DataType) -> bool {
+    matches!(kind, DataType::Boolean | DataType::Null)
+}
+
+fn is_instant(kind: &DataType) -> bool {
+    matches!(kind, DataType::Timestamp(_, _))
+}
+
+fn is_numeric(kind: &DataType) -> bool {
+    kind.is_numeric() || matches!(kind, DataType::Boolean | DataType::Null)
+}
+
+impl Spec {
+    /// Everything that does not make sense, in the order of the file's sections.
+    pub(crate) fn problems(&self) -> Vec<SpecProblem> {
+        let mut found = Problems(Vec::new());
+        found.require(self.tidemill == 1, "tidemill", "this version reads spec format 1");
+        found.require(!self.problem.owners.is_empty(), "problem.owners", "at least one owner must be named");
+        found.require(self.kpi.budget > 0.0 && self.kpi.budget <= 1.0, "kpi.budget", "must lie in (0, 1]");
+        found.expr("kpi.value", &self.kpi.value, &kpi_schema(), is_numeric, "a number");
+        for (name, source) in &self.sources {
+            check_source(&mut found, name, source);
+        }
+        for (name, rules) in &self.quality {
+            let path = format!("quality.{name}");
+            if found.name(&path, "source", name.as_str(), self.sources.keys().map(SourceName::as_str)) {
+                for rule in rules {
+                    check_rule(&mut found, &path, &self.sources[name], rule);
+                }
+            }
+        }
+        self.check_features(&mut found);
+        self.check_learning(&mut found);
+        found.0
+    }
+
+    fn check_features(&self, found: &mut Problems) {
+        let sources = || self.sources.keys().map(SourceName::as_str);
+        let features = &self.features;
+        let entity_known = found.name("features.entity.source", "source", features.entity.source.as_str(), sources());
+        let label_known = found.name("features.label.source", "source", features.label.source.as_str(), sources());
+        if !entity_known || !label_known {
+            return;
+        }
+        let entity = &self.sources[&features.entity.source];
+        let entity_schema = entity.declared_schema();
+        found.name("features.entity.key", "column", &features.entity.key, entity.columns.keys().map(String::as_str));
+        found.expr("features.as_of", &features.as_of, &entity_schema, is_instant, "an instant");
+        let outcome = &self.sources[&features.label.source];
+        found.name("features.label.key", "column", &features.label.key, outcome.columns.keys().map(String::as_str));
+        found.expr("features.label.value", &features.label.value, &outcome.declared_schema(), is_boolean, "a boolean");
+        found.require(!features.define.is_empty(), "features.define", "at least one feature must be defined");
+
+        let mut fields: Vec<Field> = entity_schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+        fields.push(Field::new("as_of", Millis::arrow_type(), false));
+        for (name, input) in &features.inputs {
+            let path = format!("features.inputs.{name}");
+            if found.name(&format!("{path}.from"), "source", input.from.as_str(), sources()) {
+                self.check_input(found, &path, input, &entity_schema);
+                fields.extend(self.output_fields(name, input));
+            }
+        }
+        let schema = Schema::new(fields);
+        for (name, definition) in &features.define {
+            let path = format!("features.define.{name}");
+            let category = matches!(definition, Definition::Full(f) if f.kind == crate::FeatureKind::Category);
+            if category {
+                found.expr(&path, definition.expr(), &schema, |k| *k == DataType::Utf8, "a text");
+            } else {
+                found.expr(&path, definition.expr(), &schema, is_numeric, "a number (write {expr: …, kind: category} for a text)");
+            }
+        }
+    }
+
+    fn check_input(&self, found: &mut Problems, path: &str, input: &Input, entity: &Schema) {
+        let source = &self.sources[&input.from];
+        let columns = || source.columns.keys().map(String::as_str);
+        for key in &input.by {
+            if found.name(&format!("{path}.by"), "column", key, columns()) {
+                let entity_columns = entity.fields().iter().map(|f| f.name().as_str());
+                found.name(&format!("{path}.by"), "entity column", key, entity_columns);
+            }
+        }
+        if let Some(on) = &input.on {
+            let known = found.name(&format!("{path}.on"), "column", on, columns());
+            let instant = known && is_instant(&source.columns[on].kind.arrow());
+            found.require(instant || !known, &format!("{path}.on"), "the column must hold instants");
+        }
+        if let Some(anchor) = &input.anchor {
+            found.expr(&format!("{path}.anchor"), anchor, entity, is_instant, "an instant");
+        }
+        let schema = source.declared_schema();
+        if let Some(filter) = &input.filter {
+            found.expr(&format!("{path}.where"), filter, &schema, is_boolean, "a boolean");
+        }
+        let window = input.window.is_some() && !input.values.is_empty() && input.last.is_empty();
+        let last = input.window.is_none() && input.values.is_empty() && !input.last.is_empty();
+        found.require(window || last, path, "an input has either window and values, or last");
+        for column in input.last.values() {
+            found.name(&format!("{path}.last"), "column", column, columns());
+        }
+    }
+
+    fn output_fields(&self, name: &str, input: &Input) -> Vec<Field> {
+        let source = &self.sources[&input.from];
+        let mut fields: Vec<Field> = input
+            .values
+            .iter()
+            .map(|(output, text)| {
+                let inner = text.split_once('(').map_or("", |(_, rest)| rest.trim_end().trim_end_matches(')'));
+                let is_text = text.trim_start().starts_with("last(")
+                    && Compiled::new(inner, &source.declared_schema()).is_ok_and(|c| *c.data_type() == DataType::Utf8);
+                let kind = if is_text { DataType::Utf8 } else { DataType::Float64 };
+                Field::new(format!("{name}.{output}"), kind, true)
+            })
+            .collect();
+        for (output, column) in &input.last {
+            let kind = source.columns.get(column).map(|c| c.kind.arrow());
+            let kind = if kind == Some(DataType::Utf8) { DataType::Utf8 } else { DataType::Float64 };
+            fields.push(Field::new(format!("{name}.{output}"), kind, true));
+        }
+        if !input.last.is_empty() {
+            fields.push(Field::new(format!("{name}.age_s"), DataType::Float64, true));
+        }
+        fields
+    }
+
+    fn check_learning(&self, found: &mut Problems) {
+        let features = || self.features.define.keys().map(String::as_str);
+        found.require(
+            self.split.embargo >= self.features.label.matures_within,
+            "split.embargo",
+            "must be at least features.label.matures_within, or labels of the training rows reach into the test",
+        );
+        found.require(self.split.test.millis() > 0, "split.test", "must be longer than zero");
+        found.require(self.split.validation.millis() > 0, "split.validation", "must be longer than zero");
+        if let (Some(exclude), Some(entity)) = (&self.train.exclude, self.sources.get(&self.features.entity.source)) {
+            found.expr("train.exclude.where", &exclude.filter, &entity.declared_schema(), is_boolean, "a boolean");
+        }
+        for name in &self.train.baselines.rule.rates_by {
+            found.name("train.baselines.rule.rates_by", "feature", name, features());
+        }
+        found.require(!self.train.candidates.is_empty(), "train.candidates", "at least one learner must be named");
+        found.require((1..=200).contains(&self.train.search.trials), "train.search.trials", "must lie in 1 to 200");
+        for name in &self.evaluate.slices {
+            found.name("evaluate.slices", "feature", name, features());
+        }
+        let drift = &self.monitor.drift;
+        found.require(drift.fdr > 0.0 && drift.fdr < 1.0, "monitor.drift.fdr", "must lie in (0, 1)");
+        found.require((2..=100).contains(&drift.psi_bins), "monitor.drift.psi_bins", "must lie in 2 to 100");
+        for text in &self.retrain.when {
+            found.expr("retrain.when", text, &trigger_schema(), is_boolean, "a boolean");
+        }
+    }
+}
+
+/// Columns a KPI expression sees.
+#[must_use]
+pub fn kpi_schema() -> Schema {
+    Schema::new(vec![
+        Field::new("alerted", DataType::Boolean, false),
+        Field::new("outcome", DataType::Boolean, false),
+        Field::new("score", DataType::Float64, false),
+    ])
+}
+
+/// Columns a retraining rule sees.
+#[must_use]
+pub fn trigger_schema() -> Schema {
+    let names = ["auc", "auc_reference", "auc_drop", "brier", "ece", "kpi", "rows", "drifted_share"];
+    Schema::new(names.map(|n| Field::new(n, DataType::Float64, true)).to_vec())
+}
+
+fn check_source(found: &mut Problems, name: &SourceName, source: &Source) {
+    let path = format!("sources.{name}");
+    let columns = || source.columns.keys().map(String::as_str);
+    found.require(!source.key.is_empty(), &format!("{path}.key"), "at least one key column must be named");
+    for key in &source.key {
+        found.name(&format!("{path}.key"), "column", key, columns());
+    }
+    let instants = [("event_time", Some(&source.event_time)), ("known_at", source.known_at.as_ref())];
+    for (what, column) in instants.into_iter().filter_map(|(what, c)| c.map(|c| (what, c))) {
+        let at = format!("{path}.{what}");
+        if found.name(&at, "column", column, columns()) {
+            let declared = &source.columns[column];
+            found.require(is_instant(&declared.kind.arrow()), &at, "the column must be of type timestamp");
+            found.require(!declared.nullable, &at, "the column must not be nullable");
+        }
+    }
+    for column in source.columns.keys() {
+        let reserved = column.starts_with(columns::PREFIX) || column == "as_of";
+        found.require(!reserved, &format!("{path}.columns.{column}"), "this name is reserved");
+    }
+}
+
+fn check_rule(found: &mut Problems, path: &str, source: &Source, rule: &Rule) {
+    let path = format!("{path}.{}", rule.id);
+    let columns = || source.columns.keys().map(String::as_str);
+    let checks = [
+        rule.not_null.is_some(),
+        rule.range.is_some(),
+        rule.in_set.is_some(),
+        rule.regex.is_some(),
+        rule.unique.is_some(),
+        rule.expr.is_some(),
+    ];
+    let one = checks.iter().filter(|c| **c).count() == 1;
+    found.require(one, &path, "a rule has exactly one of not_null, range, in_set, regex, unique, expr");
+    let named = rule.not_null.iter().chain(rule.range.iter().map(|r| &r.column));
+    let named = named.chain(rule.in_set.iter().map(|r| &r.column)).chain(rule.regex.iter().map(|r| &r.column));
+    for column in named.chain(rule.unique.iter().flatten()) {
+        found.name(&path, "column", column, columns());
+    }
+    if let Some(text) = &rule.expr {
+        found.expr(&path, text, &source.declared_schema(), is_boolean, "a boolean");
+    }
+}

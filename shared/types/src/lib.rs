@@ -1,0 +1,14 @@
+//! Identifiers, instants, digests and error kinds that every layer shares.
+//!
+//! Pure: no clock, no files, no network. Nothing enters this crate unless at least two layers need it.
+
+pub mod columns;
+pub mod digest;
+pub mod error;
+pub mod id;
+pub mod time;
+
+pub use digest::Digest;
+pub use error::{Classified, Code, ErrorKind};
+pub use id::{CycleId, DeploymentName, ProjectName, RunId, SourceName};
+pub use time::Millis;
