@@ -1,0 +1,232 @@
+//! Verdicts, memory of unique keys, scores and freshness.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use arrow::array::{
+    Array, AsArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+};
+use serde_json::json;
+use std::sync::Arc;
+use tidemill_quality::{
+    Dimension, Freshness, FreshnessState, QualityError, Rules, UniqueState, Verdict, merge_results, score,
+};
+use tidemill_spec::{Rule, Source, Spec};
+use tidemill_stats::TableProfile;
+use tidemill_types::{Classified, Millis};
+
+fn source() -> Source {
+    serde_json::from_value(json!({"key": ["id"], "event_time": "at", "fresh_within": "1h", "columns": {
+        "id": {"type": "int32", "nullable": true}, "code": {"type": "string", "nullable": true},
+        "size": {"type": "float64", "nullable": true}, "at": {"type": "timestamp"}}}))
+    .unwrap()
+}
+
+fn rules(text: serde_json::Value) -> Vec<Rule> {
+    serde_json::from_value(text).unwrap()
+}
+
+fn compiled(text: serde_json::Value) -> Rules {
+    Rules::compile(&source(), &rules(text)).unwrap()
+}
+
+type Row = (Option<i32>, Option<&'static str>, Option<f64>);
+
+fn batch(first_seq: i64, rows: &[Row]) -> RecordBatch {
+    let count = rows.len() as i64;
+    let columns: Vec<(&str, Arc<dyn Array>)> = vec![
+        ("id", Arc::new(rows.iter().map(|r| r.0).collect::<Int32Array>())),
+        ("code", Arc::new(rows.iter().map(|r| r.1).collect::<StringArray>())),
+        ("size", Arc::new(rows.iter().map(|r| r.2).collect::<Float64Array>())),
+        ("at", Arc::new(TimestampMillisecondArray::from_iter_values(0..count).with_timezone("UTC"))),
+        ("tm_seq", Arc::new(Int64Array::from_iter_values(first_seq..first_seq + count))),
+        ("tm_row", Arc::new(Int32Array::from_iter_values(rows.iter().map(|_| 0)))),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap()
+}
+
+fn mask(verdict: &Verdict) -> Vec<bool> {
+    verdict.mask.iter().map(Option::unwrap).collect()
+}
+
+fn reasons(verdict: &Verdict) -> Vec<String> {
+    let column = verdict.quarantined.column_by_name("tm_failed_rules").unwrap();
+    column.as_string::<i32>().iter().map(|r| r.unwrap().to_owned()).collect()
+}
+
+#[test]
+fn row_rules_split_a_batch_and_name_their_reasons() {
+    let rules = compiled(json!([
+        {"id": "id", "not_null": "id", "on_fail": "quarantine"},
+        {"id": "size", "range": {"column": "size", "min": 0, "max": 10}, "on_fail": "quarantine"},
+        {"id": "code", "in_set": {"column": "code", "values": ["A", "B1"]}, "on_fail": "quarantine"},
+        {"id": "short", "regex": {"column": "code", "pattern": "^.$"}},
+        {"id": "even", "expr": "id % 2 = 0 or size > 1.0"},
+    ]));
+    let rows = batch(
+        0,
+        &[
+            (Some(2), Some("A"), Some(0.0)),
+            (Some(4), Some("B1"), Some(10.0)),
+            (None, Some("C"), None),
+            (Some(1), None, Some(10.5)),
+            (Some(6), Some("A"), Some(f64::NAN)),
+        ],
+    );
+    let verdict = rules.check_rows(&rows).unwrap();
+    assert_eq!(mask(&verdict), [true, true, false, false, false]);
+    assert_eq!(reasons(&verdict), ["id,code", "size", "size"]);
+    assert_eq!(verdict.accepted, rows.slice(0, 2));
+    assert_eq!(verdict.accepted.num_rows() + verdict.quarantined.num_rows(), 5);
+    let counts: Vec<_> = verdict.results.iter().map(|r| (r.id.as_str(), r.checked, r.failed)).collect();
+    assert_eq!(counts, [("id", 5, 1), ("size", 4, 2), ("code", 4, 1), ("short", 4, 1), ("even", 4, 0)]);
+    assert_eq!(verdict.results[3].dimension, Dimension::Accuracy);
+    let sample: serde_json::Value = serde_json::from_str(&verdict.results[1].samples[0]).unwrap();
+    assert_eq!((sample["id"].as_i64(), sample["size"].as_f64()), (Some(1), Some(10.5)));
+    assert_eq!(verdict.blocked, None);
+}
+
+#[test]
+fn a_block_rule_holds_the_whole_batch_and_nothing_is_remembered() {
+    let rules = compiled(json!([
+        {"id": "once", "unique": ["id"], "on_fail": "quarantine"},
+        {"id": "size", "range": {"column": "size", "max": 10}, "on_fail": "block"},
+        {"id": "code", "not_null": "code", "on_fail": "quarantine"},
+    ]));
+    let mut state = UniqueState::new(&rules, 2);
+    let first = rules.check(&mut state, &batch(0, &[(Some(1), Some("A"), None), (Some(2), Some("A"), None)])).unwrap();
+    assert_eq!(mask(&first), [true, true]);
+    let before = state.clone();
+    let bad = batch(2, &[(Some(3), Some("A"), Some(1.0)), (Some(4), Some("A"), Some(11.0)), (Some(5), None, None)]);
+    let verdict = rules.check(&mut state, &bad).unwrap();
+    assert_eq!(verdict.blocked.as_deref(), Some("size"));
+    assert_eq!(mask(&verdict), [false; 3]);
+    assert_eq!(reasons(&verdict), ["size", "size", "code"]);
+    assert_eq!(state, before, "forgotten keys are back, new ones are gone");
+    let again = rules.check(&mut state, &batch(5, &[(Some(3), Some("A"), None), (Some(1), Some("A"), None)])).unwrap();
+    assert_eq!(mask(&again), [true, true], "room for two: key 1 was forgotten when key 3 came");
+}
+
+#[test]
+fn the_first_accepted_row_takes_a_key() {
+    let rules = compiled(json!([
+        {"id": "once", "unique": ["id", "code"], "on_fail": "quarantine"},
+        {"id": "size", "range": {"column": "size", "max": 10}, "on_fail": "quarantine"},
+    ]));
+    let rows: Vec<Row> = vec![
+        (Some(1), Some("A"), Some(99.0)),
+        (Some(1), Some("A"), Some(1.0)),
+        (Some(1), Some("A"), Some(2.0)),
+        (Some(1), Some("B"), None),
+        (None, Some("A"), None),
+        (None, Some("A"), None),
+    ];
+    let expected = [false, true, false, true, true, true];
+    let mut state = UniqueState::new(&rules, UniqueState::CAPACITY);
+    let whole = rules.check(&mut state, &batch(0, &rows)).unwrap();
+    assert_eq!(mask(&whole), expected);
+    assert_eq!(reasons(&whole), ["size", "once"]);
+    assert_eq!((whole.results[0].checked, whole.results[0].failed), (3, 1));
+    // Row by row, with the state saved and read back in between, and each row delivered twice.
+    let mut single = UniqueState::new(&rules, UniqueState::CAPACITY);
+    for (i, row) in rows.iter().enumerate() {
+        for _ in 0..2 {
+            let verdict = rules.check(&mut single, &batch(i as i64, &[*row])).unwrap();
+            assert_eq!(mask(&verdict), [expected[i]], "row {i}");
+            single = UniqueState::from_bytes(&rules, &single.to_bytes()).unwrap();
+        }
+    }
+    assert_eq!(single, state);
+    let mut rebuilt = UniqueState::new(&rules, UniqueState::CAPACITY);
+    rebuilt.remember(&rules, &whole.accepted).unwrap();
+    assert_eq!(rebuilt, state);
+    assert_eq!(state.len(), 2);
+}
+
+#[test]
+fn damaged_or_foreign_keys_are_refused() {
+    let rules = compiled(json!([{"id": "once", "unique": ["id"], "on_fail": "quarantine"}]));
+    let mut state = UniqueState::new(&rules, 100);
+    rules.check(&mut state, &batch(0, &[(Some(1), None, None), (Some(2), None, None)])).unwrap();
+    let bytes = state.to_bytes();
+    assert_eq!(UniqueState::from_bytes(&rules, &bytes).unwrap(), state);
+    for at in 0..bytes.len() {
+        let mut bad = bytes.clone();
+        bad[at] ^= 4;
+        assert!(UniqueState::from_bytes(&rules, &bad).is_err(), "byte {at}");
+        assert!(UniqueState::from_bytes(&rules, &bytes[..at]).is_err(), "cut at {at}");
+    }
+    let other = compiled(json!([{"id": "once", "unique": ["code"], "on_fail": "quarantine"}]));
+    assert!(matches!(UniqueState::from_bytes(&other, &bytes), Err(QualityError::OtherRules)));
+    let refused = other.check(&mut state, &batch(0, &[])).err().unwrap();
+    assert_eq!(refused.code().to_string(), "TM0705");
+}
+
+#[test]
+fn a_row_that_overflows_fails_alone() {
+    let rules = compiled(json!([{"id": "sum", "expr": "id * 9223372036854775807 > 0", "on_fail": "quarantine"}]));
+    let rows = batch(0, &[(Some(1), None, None), (Some(3), None, None), (None, None, None), (Some(1), None, None)]);
+    assert_eq!(mask(&rules.check_rows(&rows).unwrap()), [true, false, true, true]);
+}
+
+#[test]
+fn rules_that_cannot_be_honoured_are_refused() {
+    for bad in [
+        json!({"id": "a"}),
+        json!({"id": "a", "not_null": "id", "unique": ["id"]}),
+        json!({"id": "a", "not_null": "nothing"}),
+        json!({"id": "a", "range": {"column": "code", "min": 1}}),
+        json!({"id": "a", "range": {"column": "size"}}),
+        json!({"id": "a", "range": {"column": "size", "min": 2, "max": 1}}),
+        json!({"id": "a", "in_set": {"column": "size", "values": ["1"]}}),
+        json!({"id": "a", "regex": {"column": "code", "pattern": "("}}),
+        json!({"id": "a", "regex": {"column": "code", "pattern": "(a{1000}){1000}"}}),
+        json!({"id": "a", "unique": []}),
+        json!({"id": "a", "expr": "size + 1"}),
+        json!({"id": "a", "expr": "sizes > 1"}),
+        json!({"id": "a,b", "not_null": "id"}),
+    ] {
+        assert!(Rules::compile(&source(), &rules(json!([bad]))).is_err(), "{bad}");
+    }
+    let twice = json!([{"id": "a", "not_null": "id"}, {"id": "a", "not_null": "at"}]);
+    assert!(Rules::compile(&source(), &rules(twice)).is_err());
+}
+
+#[test]
+fn the_rules_of_the_flights_example_compile() {
+    let spec = Spec::parse(include_str!("../../../infra/examples/flights/project.yaml")).unwrap();
+    for (name, rules) in &spec.quality {
+        let compiled = Rules::compile(&spec.sources[name], rules).unwrap();
+        assert_eq!(compiled.ids().count(), rules.len());
+        let empty = RecordBatch::new_empty(spec.sources[name].table_schema());
+        let mut state = UniqueState::new(&compiled, 10);
+        assert_eq!(compiled.check(&mut state, &empty).unwrap().accepted.num_rows(), 0);
+    }
+}
+
+#[test]
+fn a_score_shows_its_sum() {
+    let rules = compiled(json!([
+        {"id": "size", "range": {"column": "size", "max": 10}},
+        {"id": "even", "expr": "id % 2 = 0"},
+    ]));
+    let rows = batch(0, &[(Some(2), Some("A"), Some(1.0)), (Some(3), None, Some(11.0)), (None, None, None)]);
+    let half = |rows: &RecordBatch| rules.check_rows(rows).unwrap().results;
+    let mut results = half(&rows.slice(0, 1));
+    merge_results(&mut results, &half(&rows.slice(1, 2)));
+    assert_eq!(results, half(&rows));
+    let profile = TableProfile::of(&rows).unwrap();
+    let newest = Some(Millis(0));
+    let freshness = Freshness::of(&source(), newest, Millis(4 * 3_600_000));
+    assert_eq!(freshness.state(), FreshnessState::Stale);
+    let found = score(&results, &profile, &freshness);
+    assert_eq!((found.accuracy, found.consistency, found.timeliness), (50.0, 50.0, 25.0));
+    assert!((found.completeness - 100.0 * 8.0 / 12.0).abs() < 1e-12);
+    assert!((found.total - (50.0 + 50.0 + 25.0 + found.completeness) / 4.0).abs() < 1e-12);
+    assert!(found.formula.contains("completeness 66.67 = 100 * 8 / 12"), "{}", found.formula);
+    assert!(found.formula.contains("timeliness 25.00 = 100 * min(1, 3600 s / 14400 s)"), "{}", found.formula);
+    let at = |at| Freshness::of(&source(), newest, Millis(at)).state();
+    assert_eq!(
+        (at(3_600_000), at(3_600_001), at(-5)),
+        (FreshnessState::Fresh, FreshnessState::Stale, FreshnessState::Fresh)
+    );
+    assert_eq!(Freshness::of(&source(), None, Millis(0)).state(), FreshnessState::Empty);
+}
