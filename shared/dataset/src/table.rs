@@ -1,0 +1,277 @@
+//! Delta tables: open, load, commit.
+//!
+//! The table is the only cursor of whoever fills it. A commit appends rows and notes the last sequence they came
+//! from, in one atomic log entry that must directly follow the snapshot it was prepared on; so two writers cannot
+//! both commit what comes after the same point.
+
+use crate::error::{CommitError, Error};
+use crate::file::{DataFile, statistics};
+use crate::log::{self, Line, Txn};
+use crate::schema;
+use crate::snapshot::{Snapshot, State};
+use crate::{codec, delta};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tidemill_storage::Storage;
+use tidemill_types::{Digest, Millis};
+use tokio::sync::RwLock;
+
+/// A checkpoint after every so many versions keeps opening a table cheap.
+const CHECKPOINT_INTERVAL: u64 = 50;
+
+/// A Delta table in an object store. Cheap to clone; clones share what is loaded.
+#[derive(Clone)]
+pub struct Table {
+    pub(crate) storage: Storage,
+    pub(crate) path: Arc<str>,
+    schema: SchemaRef,
+    sort_by: Option<Arc<str>>,
+    latest: Arc<RwLock<Arc<State>>>,
+}
+
+/// What a commit did.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The table version that it made.
+    pub version: u64,
+    /// Rows that it added.
+    pub rows: u64,
+    /// Files that it added.
+    pub files: Vec<DataFile>,
+    /// Digest of the log entry, which names the files by their content.
+    pub digest: Digest,
+}
+
+impl Table {
+    /// Opens the table at a path of the store, making it when there is none.
+    ///
+    /// # Errors
+    /// [`Error::SchemaDiffers`] when it exists with other columns, types or nullability.
+    pub async fn open_or_create(storage: &Storage, path: &str, schema: &SchemaRef) -> Result<Self, Error> {
+        let schema = schema::in_memory(schema);
+        let wanted = schema::delta_schema(&schema)?;
+        let first = format!("{path}/{}", log::entry_path(0));
+        if !storage.exists(&first).await? {
+            let entry = log::to_bytes(&log::creation(&wanted, now(), &new_id()))?;
+            if storage.put_if_absent(&first, entry).await? {
+                return Ok(Self::over(storage, path, State::created(path, schema)));
+            }
+        }
+        let table = Self::open(storage, path).await?;
+        if schema::delta_schema(&table.schema)? != wanted {
+            let (found, expected) = (schema::described(&table.schema), schema::described(&schema));
+            return Err(Error::SchemaDiffers { table: path.to_owned(), found, expected });
+        }
+        Ok(table)
+    }
+
+    /// Opens an existing table.
+    ///
+    /// # Errors
+    /// [`Error::Absent`] when there is none.
+    pub async fn open(storage: &Storage, path: &str) -> Result<Self, Error> {
+        let loaded = delta::load(storage, path, None).await?;
+        Ok(Self::over(storage, path, State::loaded(path, loaded)))
+    }
+
+    fn over(storage: &Storage, path: &str, state: State) -> Self {
+        let schema = Arc::clone(&state.schema);
+        let latest = Arc::new(RwLock::new(Arc::new(state)));
+        Self { storage: storage.clone(), path: path.into(), schema, sort_by: None, latest }
+    }
+
+    /// Sorts the rows of each commit by this column.
+    ///
+    /// # Errors
+    /// [`Error::Column`] when there is no such column.
+    pub fn sorted_by(self, column: &str) -> Result<Self, Error> {
+        self.schema.index_of(column).map_err(|_| Error::Column(column.to_owned()))?;
+        Ok(Self { sort_by: Some(column.into()), ..self })
+    }
+
+    /// Path of the table in its store.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// URL of the table, for other programs.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}/{}", self.storage.url(), self.path)
+    }
+
+    /// The columns, instants in milliseconds.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    pub(crate) fn object(&self, inside: &str) -> String {
+        format!("{}/{inside}", self.path)
+    }
+
+    /// The latest version. Reads only log entries that were not seen before.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] when another program changed the schema; otherwise when the store fails.
+    pub async fn load(&self) -> Result<Snapshot, Error> {
+        let mut state = Arc::clone(&*self.latest.read().await);
+        while let Some(lines) = self.entry(state.version + 1).await? {
+            Arc::make_mut(&mut state).apply(&lines)?;
+        }
+        self.advance(&state).await;
+        Ok(Snapshot { state })
+    }
+
+    /// The table as it was at a version.
+    ///
+    /// # Errors
+    /// [`Error::Absent`] when there is no such version.
+    pub async fn load_version(&self, version: u64) -> Result<Snapshot, Error> {
+        let latest = Arc::clone(&*self.latest.read().await);
+        if latest.version == version {
+            return Ok(Snapshot { state: latest });
+        }
+        let loaded = delta::load(&self.storage, &self.path, Some(version)).await?;
+        Ok(Snapshot { state: Arc::new(State::loaded(&self.path, loaded)) })
+    }
+
+    async fn advance(&self, state: &Arc<State>) {
+        let mut latest = self.latest.write().await;
+        if latest.version < state.version {
+            *latest = Arc::clone(state);
+        }
+    }
+
+    /// The log entry of a version, `None` when there is no such version yet.
+    pub(crate) async fn entry(&self, version: u64) -> Result<Option<Vec<Line>>, Error> {
+        let path = self.object(&log::entry_path(version));
+        match self.storage.get(&path).await {
+            Ok(bytes) => log::parse(&path, &bytes).map(Some),
+            Err(tidemill_storage::Error::NotFound(_)) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Appends rows and notes `last_seq` as done for `app_id`, atomically, as the version after `snapshot`.
+    ///
+    /// No batches advance the note alone. Batches must have the table's columns in order.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`] when that version exists already, [`CommitError::Unknown`] when the store did not
+    /// answer and the entry cannot be seen; in both cases load again and go on from what is done.
+    pub async fn commit(
+        &self,
+        snapshot: Snapshot,
+        batches: &[RecordBatch],
+        app_id: &str,
+        last_seq: i64,
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Committed, CommitError> {
+        let version = snapshot.version() + 1;
+        if self.latest.read().await.version >= version {
+            return Err(CommitError::Conflict { table: self.path.to_string(), version });
+        }
+        let files = self.write_file(version, batches).await?.into_iter().collect::<Vec<_>>();
+        let time = now();
+        let id = new_id();
+        let txn = Txn { app_id: app_id.to_owned(), version: last_seq, last_updated: Some(time.0) };
+        let mut lines = vec![log::commit_info("WRITE", time, &id, metadata)];
+        lines.push(Line { txn: Some(txn), ..Line::default() });
+        lines.extend(files.iter().map(|f| Line { add: Some(f.to_add(time, true)), ..Line::default() }));
+        let digest = self.append_entry(snapshot, &id, &lines).await?;
+        Ok(Committed { version, rows: files.iter().map(|f| f.rows).sum(), files, digest })
+    }
+
+    /// Writes the rows under a name made of the version they are meant for and their content.
+    pub(crate) async fn write_file(&self, version: u64, batches: &[RecordBatch]) -> Result<Option<DataFile>, Error> {
+        if batches.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(None);
+        }
+        let batches = batches.to_vec();
+        let schema = self.schema();
+        let sort_by = self.sort_by.clone();
+        let work = move || -> Result<_, Error> {
+            let rows = codec::gather(&schema, &batches, sort_by.as_deref())?;
+            Ok((codec::encode(std::slice::from_ref(&rows), &schema)?, statistics(&rows)))
+        };
+        let (bytes, stats) = blocking(work).await?;
+        let path = format!("{version:020}-{}.parquet", Digest::of(&bytes).short());
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.storage.put(&self.object(&path), bytes).await?;
+        Ok(Some(DataFile::from_parts(path, size, Some(stats))))
+    }
+
+    /// Writes the log entry that follows the snapshot.
+    pub(crate) async fn append_entry(
+        &self,
+        snapshot: Snapshot,
+        id: &str,
+        lines: &[Line],
+    ) -> Result<Digest, CommitError> {
+        let version = snapshot.version() + 1;
+        let table = self.path.to_string();
+        let bytes = log::to_bytes(lines)?;
+        let digest = Digest::of(&bytes);
+        let written = self.storage.put_if_absent(&self.object(&log::entry_path(version)), bytes).await;
+        if !matches!(written, Ok(true)) {
+            // A request that was repeated below us meets its own entry, so the entry itself decides whose it is.
+            let unclear = written.err().map(|e| e.to_string());
+            match (self.entry(version).await, unclear) {
+                (Ok(Some(found)), _) if is_own(&found, id) => {}
+                (Ok(Some(_)), _) => return Err(CommitError::Conflict { table, version }),
+                (Ok(None), None) => return Err(CommitError::Conflict { table, version }),
+                (Ok(None), Some(reason)) => return Err(CommitError::Unknown { table, version, reason }),
+                (Err(e), reason) => {
+                    let reason = reason.unwrap_or_else(|| e.to_string());
+                    return Err(CommitError::Unknown { table, version, reason });
+                }
+            }
+        }
+        let mut state = snapshot.state;
+        Arc::make_mut(&mut state).apply(lines)?;
+        self.advance(&state).await;
+        if version.is_multiple_of(CHECKPOINT_INTERVAL) {
+            // The commit stands without it; the next multiple tries again.
+            if let Err(error) = self.checkpoint(version).await {
+                tracing::warn!(table = %self.path, version, %error, "no checkpoint was written");
+            }
+        }
+        Ok(digest)
+    }
+
+    /// Writes a checkpoint of a version. Commits do so by themselves every 50 versions.
+    ///
+    /// # Errors
+    /// When the log cannot be read or the checkpoint not be written.
+    pub async fn checkpoint(&self, version: u64) -> Result<(), Error> {
+        delta::checkpoint(&self.storage, &self.path, version).await
+    }
+}
+
+fn is_own(lines: &[Line], id: &str) -> bool {
+    lines.iter().filter_map(|line| line.commit_info.as_ref()).any(|info| info.tidemill_commit == id)
+}
+
+pub(crate) fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+pub(crate) fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Runs work that computes for long on a thread where that hurts nobody; a panic of a decoder becomes an error.
+pub(crate) async fn blocking<T, F>(work: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, Error> + Send + 'static,
+{
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|e| Err(Error::Corrupt { path: "rows".to_owned(), reason: e.to_string() }))
+}
