@@ -1,0 +1,218 @@
+//! The settings as types. Meaning and defaults stand in `infra/config/tidemill.default.toml`.
+
+use super::quantity::{Interval, Size};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use tidemill_telemetry::{JsonLogs, TelemetryOptions};
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name {
+                $($(#[$field_doc])* pub $field: $type,)*
+            }
+        )*
+    };
+}
+
+settings! {
+    /// All settings of a process.
+    Config {
+        /// The project that the roles of this process work for; empty when not set.
+        project: String,
+        /// Folder of caches and spools.
+        data_dir: PathBuf,
+        /// The bus.
+        bus: Bus,
+        /// The object store.
+        store: Store,
+        /// Logs and traces.
+        telemetry: TelemetrySettings,
+        /// Health and metrics.
+        admin: Admin,
+        /// Ending.
+        drain: Drain,
+        /// The ingestion role.
+        ingestion: Ingestion,
+        /// The validation role.
+        validation: Validation,
+        /// The feature role.
+        feature: Feature,
+        /// The training role.
+        training: Training,
+        /// The evaluation role.
+        evaluation: Evaluation,
+        /// The serving role.
+        serving: Serving,
+        /// The monitoring role.
+        monitoring: Monitoring,
+    }
+
+    /// The bus.
+    Bus {
+        /// Address of NATS.
+        url: String,
+        /// File with the nkey seed.
+        #[serde(with = "optional_path")]
+        nkey_file: Option<PathBuf>,
+    }
+
+    /// The object store.
+    Store {
+        /// `file:///path`, `s3://bucket/prefix`, or empty; see [`Config::store_url`].
+        url: String,
+        /// Address of an S3 service.
+        #[serde(with = "optional_text")]
+        endpoint: Option<String>,
+        /// Region of an S3 service.
+        region: String,
+        /// File with the access key.
+        #[serde(with = "optional_path")]
+        access_key_file: Option<PathBuf>,
+        /// File with the secret key.
+        #[serde(with = "optional_path")]
+        secret_key_file: Option<PathBuf>,
+    }
+
+    /// Logs and traces.
+    TelemetrySettings {
+        /// OTLP over gRPC.
+        #[serde(with = "optional_text")]
+        otlp_endpoint: Option<String>,
+        /// Log and trace filter.
+        log: String,
+        /// Whether logs are JSON.
+        json_logs: JsonLogs,
+        /// Share of new traces that is recorded.
+        sample_ratio: f64,
+    }
+
+    /// Health and metrics.
+    Admin {
+        /// Address of `/livez`, `/readyz` and `/metrics`.
+        bind: String,
+    }
+
+    /// Ending.
+    Drain {
+        /// Time for running work to finish.
+        limit: Interval,
+    }
+
+    /// The ingestion role.
+    Ingestion {
+        /// Address of the gRPC interface.
+        grpc: String,
+        /// A commit happens at this much data,
+        commit_bytes: Size,
+        /// or at this age.
+        commit_age: Interval,
+        /// Stream time in which an event id is remembered.
+        dedupe_window: Interval,
+    }
+
+    /// The validation role.
+    Validation {
+        /// Address of the gRPC interface.
+        grpc: String,
+        /// A commit happens at this much data,
+        commit_bytes: Size,
+        /// or at this age.
+        commit_age: Interval,
+    }
+
+    /// The feature role.
+    Feature {
+        /// Address of the gRPC interface.
+        grpc: String,
+        /// Longest reach of a replay before the first instant asked for.
+        lookback: Interval,
+        /// How late an event may be and still change online values.
+        allowed_lateness: Interval,
+        /// How often online state is written down.
+        checkpoint_age: Interval,
+    }
+
+    /// The training role.
+    Training {
+        /// Address of the gRPC interface.
+        grpc: String,
+        /// Threads of one trial; 0 takes all cores.
+        threads: u32,
+        /// A trial that runs longer is given to another worker.
+        trial_limit: Interval,
+    }
+
+    /// The evaluation role.
+    Evaluation {
+        /// Address of the gRPC interface.
+        grpc: String,
+    }
+
+    /// The serving role.
+    Serving {
+        /// Address of the gRPC interface.
+        grpc: String,
+        /// Address of the REST interface.
+        http: String,
+        /// Most rows of one request.
+        request_rows: u64,
+        /// Predictions kept in memory for the log.
+        log_buffer_rows: u64,
+        /// Predictions spooled to disk, in bytes.
+        log_spool_bytes: Size,
+    }
+
+    /// The monitoring role.
+    Monitoring {
+        /// Address of the gRPC interface.
+        grpc: String,
+        /// How often results are written down.
+        commit_age: Interval,
+    }
+}
+
+impl Config {
+    /// What telemetry needs, under the name of the process.
+    #[must_use]
+    pub fn telemetry_options(&self, service: &str) -> TelemetryOptions {
+        TelemetryOptions {
+            service: service.to_owned(),
+            otlp_endpoint: self.telemetry.otlp_endpoint.clone(),
+            log: self.telemetry.log.clone(),
+            json_logs: self.telemetry.json_logs,
+            sample_ratio: self.telemetry.sample_ratio,
+        }
+    }
+}
+
+/// TOML has no null: an empty text stands for "not set".
+mod optional_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(value.as_deref().unwrap_or(""))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+}
+
+/// As `optional_text`, for paths.
+mod optional_path {
+    use serde::{Deserializer, Serializer};
+    use std::path::PathBuf;
+
+    pub(super) fn serialize<S: Serializer>(value: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&value.as_deref().map(|path| path.display().to_string()).unwrap_or_default())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+        Ok(super::optional_text::deserialize(deserializer)?.map(PathBuf::from))
+    }
+}

@@ -1,0 +1,124 @@
+//! Installing the subscriber, and flushing it at the end.
+
+use crate::error::Error;
+use crate::json::JsonLine;
+use crate::metrics::Metrics;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use std::io::IsTerminal as _;
+use std::time::Duration;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+/// Whether logs are JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JsonLogs {
+    /// JSON unless standard error is a terminal.
+    #[default]
+    Auto,
+    /// Always JSON.
+    On,
+    /// Always text.
+    Off,
+}
+
+/// What [`init`] sets up.
+#[derive(Clone, Debug)]
+pub struct TelemetryOptions {
+    /// Name of this process in traces, for example `tidemill-serving`.
+    pub service: String,
+    /// OTLP over gRPC, for example `http://127.0.0.1:4317`; `None` sends nothing.
+    pub otlp_endpoint: Option<String>,
+    /// What is logged and traced, for example `info,tidemill_bus=debug`.
+    pub log: String,
+    /// Whether logs are JSON.
+    pub json_logs: JsonLogs,
+    /// Share of new traces that is recorded, 0 to 1; a trace begun elsewhere follows the decision made there.
+    pub sample_ratio: f64,
+}
+
+impl TelemetryOptions {
+    /// Logs of level info on standard error, no export, every trace recorded.
+    #[must_use]
+    pub fn new(service: impl Into<String>) -> Self {
+        let log = "info".to_owned();
+        Self { service: service.into(), otlp_endpoint: None, log, json_logs: JsonLogs::Auto, sample_ratio: 1.0 }
+    }
+}
+
+/// Telemetry of a process while it runs. Call [`Telemetry::shutdown`] at the end, or the last spans may be lost.
+#[derive(Debug)]
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+    metrics: Metrics,
+}
+
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// Sets up logs, traces and metrics for the whole process, once.
+///
+/// # Errors
+/// An unreadable filter or endpoint, an endpoint outside a tokio runtime, or a second call.
+pub fn init(options: &TelemetryOptions) -> Result<Telemetry, Error> {
+    let filter = EnvFilter::try_new(&options.log)
+        .map_err(|e| Error::Filter { filter: options.log.clone(), reason: e.to_string() })?;
+    let provider = provider(options)?;
+    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("tidemill")).with_location(false);
+    let terminal = std::io::stderr().is_terminal();
+    let json = match options.json_logs {
+        JsonLogs::Auto => !terminal,
+        JsonLogs::On => true,
+        JsonLogs::Off => false,
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if json {
+        lines.event_format(JsonLine).boxed()
+    } else {
+        lines.with_ansi(terminal).with_target(false).compact().boxed()
+    };
+    // The span layer comes first, so that the ids of a span exist when its lines are written.
+    tracing_subscriber::registry().with(filter).with(spans).with(lines).try_init().map_err(|_| Error::Twice)?;
+    Ok(Telemetry { provider, metrics: Metrics::new() })
+}
+
+fn provider(options: &TelemetryOptions) -> Result<SdkTracerProvider, Error> {
+    let root: Sampler =
+        if options.sample_ratio >= 1.0 { Sampler::AlwaysOn } else { Sampler::TraceIdRatioBased(options.sample_ratio) };
+    let builder = SdkTracerProvider::builder()
+        .with_sampler(Sampler::ParentBased(Box::new(root)))
+        .with_resource(Resource::builder().with_service_name(options.service.clone()).build());
+    let Some(endpoint) = &options.otlp_endpoint else { return Ok(builder.build()) };
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(Error::NoRuntime);
+    }
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()
+        .map_err(|e| Error::Exporter { endpoint: endpoint.clone(), reason: e.to_string() })?;
+    Ok(builder.with_batch_exporter(exporter).build())
+}
+
+impl Telemetry {
+    /// The metrics of the process.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
+    /// Sends what is still buffered, for at most five seconds. A backend that cannot be reached is logged, not an error.
+    pub async fn shutdown(self) {
+        let provider = self.provider;
+        // Flushing blocks: on a runtime with one worker it would wait for itself.
+        let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_LIMIT)).await;
+        match flushed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::info!(%error, "the last spans could not be sent"),
+            Err(error) => tracing::info!(%error, "flushing spans was interrupted"),
+        }
+    }
+}
