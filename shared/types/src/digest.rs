@@ -6,7 +6,7 @@ use std::fmt;
 
 /// A SHA-256 digest, printed as 64 lower-case hexadecimal characters.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct Digest(String);
 
 impl Digest {
@@ -33,6 +33,13 @@ impl Digest {
     #[must_use]
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("\"{text}\" is no SHA-256 digest: 64 lower-case hexadecimal characters"))
     }
 }
 

@@ -1,0 +1,186 @@
+//! One delivery of a job, its answers, and its dead letter.
+
+use crate::connection::Bus;
+use crate::error::{Error, Result};
+use crate::headers::Headers;
+use crate::work::WorkSpec;
+use async_nats::jetstream::{self, AckKind};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use tidemill_contracts::headers::{DEAD_REASON, DEAD_SEQ, DEAD_STREAM, NATS_MSG_ID};
+use tidemill_types::Millis;
+use tokio::task::JoinHandle;
+
+/// A job that is given up, with all that is needed to look into it or run it again.
+#[derive(Clone, Debug)]
+pub struct DeadJob {
+    /// Stream it came from.
+    pub stream: String,
+    /// `<stream>@<created>`: with the sequence it is the job's identity.
+    pub incarnation: String,
+    /// Sequence in that stream.
+    pub sequence: u64,
+    /// Subject it was published to.
+    pub subject: String,
+    /// Its headers.
+    pub headers: Headers,
+    /// Its body.
+    pub payload: Bytes,
+    /// How often it was delivered.
+    pub attempt: u64,
+    /// Why it is given up.
+    pub reason: String,
+}
+
+/// Stores a dead letter; the job is ended only after this has returned `Ok`.
+pub type DeadLetterFn = Arc<dyn Fn(DeadJob) -> BoxFuture<'static, std::result::Result<(), String>> + Send + Sync>;
+
+impl Bus {
+    /// Stores dead letters under `subject`: the original bytes and headers, with reason and origin beside them. The
+    /// message id `<incarnation>:<sequence>` keeps a letter that is written again from standing there twice.
+    #[must_use]
+    pub fn dead_letters(&self, subject: impl Into<String>) -> DeadLetterFn {
+        let (bus, subject) = (self.clone(), subject.into());
+        Arc::new(move |job| {
+            let (bus, subject) = (bus.clone(), subject.clone());
+            async move {
+                let stored = async {
+                    let mut headers = job.headers;
+                    headers.set(NATS_MSG_ID, &format!("{}:{}", job.incarnation, job.sequence))?;
+                    headers.set(DEAD_STREAM, &job.incarnation)?;
+                    headers.set(DEAD_SEQ, &job.sequence.to_string())?;
+                    headers.set(DEAD_REASON, &job.reason.replace(['\r', '\n'], " "))?;
+                    bus.publish(&subject, &headers, job.payload).await
+                };
+                stored.await.map(|_| ()).map_err(|error| error.to_string())
+            }
+            .boxed()
+        })
+    }
+}
+
+/// One delivery of a job or notice. Dropped without an answer, it comes again when its lease has passed.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Subject it was published to.
+    pub subject: String,
+    /// Headers.
+    pub headers: Headers,
+    /// Body.
+    pub payload: Bytes,
+    /// Number of this delivery, 1 for the first. Not a detector of duplicates: deliveries are not counted durably.
+    pub attempt: u64,
+    /// Sequence in the stream; with the stream's incarnation it is the job's identity.
+    pub sequence: u64,
+    /// When the server stored it.
+    pub published_at: Millis,
+    message: Arc<jetstream::Message>,
+    spec: Arc<WorkSpec>,
+    incarnation: Arc<str>,
+}
+
+impl Job {
+    pub(crate) fn new(message: jetstream::Message, spec: Arc<WorkSpec>, incarnation: Arc<str>) -> Result<Self> {
+        let info = message.info().map_err(|error| Error::Malformed(format!("delivery of {}: {error}", spec.stream)))?;
+        let nanos = info.published.unix_timestamp_nanos();
+        Ok(Self {
+            subject: message.subject.to_string(),
+            headers: Headers::from_map(message.headers.clone()),
+            payload: message.payload.clone(),
+            attempt: u64::try_from(info.delivered).unwrap_or(1),
+            sequence: info.stream_sequence,
+            published_at: Millis(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MAX)),
+            message: Arc::new(message),
+            spec,
+            incarnation,
+        })
+    }
+
+    /// Ends the job, confirmed by the server. Call it after the effect is durable.
+    ///
+    /// # Errors
+    /// `TM0608` when the server did not confirm: the job may come again, so its effect must be idempotent.
+    pub async fn ack(&self) -> Result<()> {
+        self.answer(AckKind::Ack).await
+    }
+
+    /// Gives the job back, to be delivered again after `delay`; on its last delivery it is given up instead.
+    ///
+    /// # Errors
+    /// `TM0608` when the server did not confirm; `TM0614` when the dead letter was not stored.
+    pub async fn nak(&self, reason: &str, delay: Duration) -> Result<()> {
+        if self.attempt >= self.spec.max_deliver {
+            return self.term(&format!("{reason} (attempt {} of {})", self.attempt, self.spec.max_deliver)).await;
+        }
+        self.answer(AckKind::Nak(Some(delay))).await
+    }
+
+    /// Gives the job up: stores its dead letter, then ends it.
+    ///
+    /// # Errors
+    /// `TM0614` when the dead letter was not stored; the job then comes again.
+    pub async fn term(&self, reason: &str) -> Result<()> {
+        let dead = DeadJob {
+            stream: self.spec.stream.clone(),
+            incarnation: self.incarnation.to_string(),
+            sequence: self.sequence,
+            subject: self.subject.clone(),
+            headers: self.headers.clone(),
+            payload: self.payload.clone(),
+            attempt: self.attempt,
+            reason: reason.to_owned(),
+        };
+        (self.spec.dead_letter)(dead).await.map_err(|reason| Error::DeadLetter {
+            stream: self.spec.stream.clone(),
+            sequence: self.sequence,
+            reason,
+        })?;
+        self.answer(AckKind::Term).await
+    }
+
+    /// Extends the lease by another `ack_wait`.
+    ///
+    /// # Errors
+    /// `TM0608` when it could not be sent.
+    pub async fn progress(&self) -> Result<()> {
+        self.message.ack_with(AckKind::Progress).await.map_err(|error| self.unanswered(&*error))
+    }
+
+    /// Extends the lease in the background until the guard is dropped, for work that takes long.
+    #[must_use]
+    pub fn keep_alive(&self) -> Heartbeat {
+        let job = self.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(job.spec.ack_wait / 3).await;
+                if let Err(error) = job.progress().await {
+                    tracing::debug!("lease not extended: {error}");
+                }
+            }
+        });
+        Heartbeat { task }
+    }
+
+    async fn answer(&self, kind: AckKind) -> Result<()> {
+        self.message.double_ack_with(kind).await.map_err(|error| self.unanswered(&*error))
+    }
+
+    fn unanswered(&self, error: &(dyn std::error::Error + Send + Sync)) -> Error {
+        Error::TimedOut(format!("the answer to {}:{} ({error})", self.spec.stream, self.sequence))
+    }
+}
+
+/// Extends a job's lease until dropped.
+#[derive(Debug)]
+pub struct Heartbeat {
+    task: JoinHandle<()>,
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,88 @@
+//! What can stop an intake.
+
+use tidemill_bus::Error as BusError;
+use tidemill_types::{Classified, Code, ErrorKind};
+
+/// Why an intake stopped or could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The bus failed.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The table failed.
+    #[error(transparent)]
+    Table(#[from] tidemill_dataset::Error),
+    /// The stream ends before the sequence that the table already holds: the bus lost data.
+    #[error(
+        "stream {stream} ends at {stream_last} but table {table} already holds {table_done}: the bus lost messages. \
+         Restore the stream, or re-create it so that it gets a new incarnation"
+    )]
+    Epoch {
+        /// The stream.
+        stream: String,
+        /// Its last sequence.
+        stream_last: i64,
+        /// The table.
+        table: String,
+        /// The last sequence in the table.
+        table_done: i64,
+    },
+    /// The stream has already dropped messages that the table does not hold.
+    #[error("stream {stream} begins at {first} but table {table} holds only up to {done}: messages expired unread")]
+    Expired {
+        /// The stream.
+        stream: String,
+        /// Its first sequence.
+        first: i64,
+        /// The table.
+        table: String,
+        /// The last sequence in the table.
+        done: i64,
+    },
+    /// A head that is no head.
+    #[error("head of table {table} is damaged: {reason}")]
+    BadHead {
+        /// The table.
+        table: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Classified for IntakeError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Bus(e) => e.kind(),
+            Self::Table(e) => e.kind(),
+            Self::Epoch { .. } | Self::Expired { .. } | Self::BadHead { .. } => ErrorKind::Corrupt,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Bus(e) => e.code(),
+            Self::Table(e) => e.code(),
+            Self::Epoch { .. } => Code(401),
+            Self::Expired { .. } => Code(402),
+            Self::BadHead { .. } => Code(403),
+        }
+    }
+
+    fn is_transient(&self) -> bool {
+        match self {
+            // Every pass begins at the table's cursor and may be repeated, so an unknown outcome passes here, and so
+            // does a stream that is being made, made anew or not yet recovered by its server.
+            Self::Bus(e) => !matches!(
+                e,
+                BusError::Denied(_)
+                    | BusError::ServerTooOld { .. }
+                    | BusError::Unsafe { .. }
+                    | BusError::TooLarge { .. }
+                    | BusError::Malformed(_)
+                    | BusError::Behind { .. }
+            ),
+            Self::Table(e) => e.is_transient(),
+            _ => false,
+        }
+    }
+}

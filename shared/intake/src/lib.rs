@@ -1,0 +1,24 @@
+//! From a stream into a Delta table, exactly once.
+//!
+//! The table is the only cursor. One pass: load the snapshot; read the stream from the sequence after the one
+//! it records, without a gap; conform; write the refusals to the dead letters and wait until the bus has them;
+//! commit rows and last sequence on that same snapshot; write the head to the key-value store as the second
+//! entry of the books. A crash anywhere leaves either the old or the new state, and the next pass begins where
+//! the table says. A second writer loses the race for the commit, drops its batch and reloads: safe, never
+//! useful.
+//!
+//! Every sequence of the stream becomes rows, dead letters, a counted duplicate, a watermark or a counted
+//! tombstone; nothing is skipped silently.
+
+mod dedupe;
+mod error;
+mod gather;
+mod guard;
+mod head;
+mod writer;
+
+pub use dedupe::Window;
+pub use error::IntakeError;
+pub use gather::{COUNTS_KEY, Counts, Gathered};
+pub use head::Head;
+pub use writer::{Committed, Intake, IntakeOptions, WATERMARK_KEY};
