@@ -133,9 +133,8 @@ impl Checked {
         let mut checked: Vec<Column> = Vec::with_capacity(schema.columns.len());
         for column in &schema.columns {
             let name = &column.name;
-            if name.is_empty() || name.starts_with(columns::PREFIX) {
-                let prefix = columns::PREFIX;
-                return Err(Error::Schema(format!("column name \"{name}\" is empty or starts with \"{prefix}\"")));
+            if name.is_empty() || columns::ADDED.contains(&name.as_str()) {
+                return Err(Error::Schema(format!("column name \"{name}\" is empty or one that conforming adds")));
             }
             if checked.iter().any(|c| c.name == *name) {
                 return Err(Error::Schema(format!("column \"{name}\" is declared twice")));

@@ -13,7 +13,7 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 macro_rules! generated {
     ($(#[$doc:meta])* $name:ident, $package:literal) => {
         $(#[$doc])*
-        #[allow(clippy::all, clippy::pedantic, clippy::unwrap_used, missing_docs, reason = "generated; documented in proto/")]
+        #[allow(clippy::all, clippy::pedantic, clippy::unwrap_used, clippy::allow_attributes_without_reason, missing_docs, reason = "generated; documented in proto/")]
         pub mod $name {
             tonic::include_proto!($package);
         }

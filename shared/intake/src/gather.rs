@@ -172,8 +172,9 @@ impl Gathered {
     }
 }
 
-/// CloudEvents say that source and id together are unique.
-fn identity(message: &Message) -> String {
+/// What tells one event from another: CloudEvents say that source and id together are unique.
+#[must_use]
+pub fn identity(message: &Message) -> String {
     match (message.headers.get(headers::CE_SOURCE), message.headers.get(headers::CE_ID)) {
         (Some(source), Some(id)) => format!("{source}#{id}"),
         (None, Some(id)) => id.to_owned(),

@@ -95,7 +95,6 @@ impl Guard {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use tidemill_bus::KvSpec;

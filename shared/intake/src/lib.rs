@@ -15,10 +15,12 @@ mod error;
 mod gather;
 mod guard;
 mod head;
+mod letters;
+mod reading;
 mod writer;
 
 pub use dedupe::Window;
 pub use error::IntakeError;
-pub use gather::{COUNTS_KEY, Counts, Gathered};
+pub use gather::{COUNTS_KEY, Counts, Gathered, identity};
 pub use head::Head;
 pub use writer::{Committed, Intake, IntakeOptions, WATERMARK_KEY};

@@ -20,7 +20,7 @@ pub mod file {
     /// Example rows (Arrow IPC) that serving replays before it is ready.
     pub const EXAMPLES: &str = "examples.arrow";
     /// Expected outputs of the example rows (JSON).
-    pub const EXPECTED: &str = "expected.json";
+    pub const EXPECTED: &str = "examples.json";
     /// Distributions of the training data that monitoring compares with (JSON).
     pub const REFERENCE: &str = "reference.json";
     /// The model card.

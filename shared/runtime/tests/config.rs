@@ -28,11 +28,11 @@ fn defaults_alone_are_a_whole_configuration() {
 
 #[test]
 fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
-    let file = "[bus]\nurl = \"nats://file:1\"\n[ingestion]\ncommit_age = \"2s\"\n[training]\nthreads = 3";
+    let file = "[bus]\nurl = \"nats://file:1\"\n[ingestion]\ncommit_age = \"2s\"\n[serving]\nlog_buffer_rows = 3";
     let config = load(file, &[("TIDEMILL_BUS__URL", "nats://env:2"), ("HOME", "/x")]).unwrap();
     assert_eq!(config.bus.url, "nats://env:2");
     assert_eq!(config.ingestion.commit_age, Interval(Duration::from_secs(2)));
-    assert_eq!(config.training.threads, 3);
+    assert_eq!(config.serving.log_buffer_rows, 3);
     let config = load("", &[("TIDEMILL_SERVING__REQUEST_ROWS", "7"), ("TIDEMILL_DATA_DIR", "/d")]).unwrap();
     assert_eq!(config.serving.request_rows, 7);
     assert_eq!(config.store_url(), "file:///d/store");
@@ -66,9 +66,9 @@ fn a_wrong_value_is_reported_with_its_setting_and_origin() {
         text.contains("ingestion.commit_age") && text.contains("tidemill.toml") && text.contains("200ms"),
         "{text}"
     );
-    let text = message(load("", &[("TIDEMILL_TRAINING__THREADS", "many")]));
-    assert!(text.contains("training.threads") && text.contains("TIDEMILL_TRAINING__THREADS"), "{text}");
-    assert!(message(load("[training]\nthreads = \"2\"", &[])).contains("expected type integer"));
+    let text = message(load("", &[("TIDEMILL_SERVING__LOG_BUFFER_ROWS", "many")]));
+    assert!(text.contains("serving.log_buffer_rows") && text.contains("TIDEMILL_SERVING__LOG_BUFFER_ROWS"), "{text}");
+    assert!(message(load("[serving]\nlog_buffer_rows = \"2\"", &[])).contains("expected type integer"));
     assert!(message(load("bus = 3", &[])).contains("section"));
     assert!(message(load("[telemetry]\nsample_ratio = 2", &[])).contains("between 0.0 and 1.0"));
     assert!(message(load("[store]\naccess_key_file = \"/k\"", &[])).contains("secret_key_file"));

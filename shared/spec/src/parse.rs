@@ -53,7 +53,8 @@ fn syntax_problem(text: &str, error: &serde_saphyr::Error) -> SpecProblem {
     // The library's rendering goes on with a snippet; the first line says what is wrong.
     let first = full.lines().next().unwrap_or_default().trim_start_matches("error: ");
     // The position is told apart from the message.
-    let message = first.split_once(": ").filter(|(at, _)| at.starts_with("line ")).map_or(first, |(_, rest)| rest).to_owned();
+    let message =
+        first.split_once(": ").filter(|(at, _)| at.starts_with("line ")).map_or(first, |(_, rest)| rest).to_owned();
     let path = line.map(|l| path_at(text, l)).unwrap_or_default();
     SpecProblem { path, line, column, mend: suggestion(&full), message }
 }
@@ -117,9 +118,11 @@ fn locate(text: &str, path: &str) -> Option<(usize, usize)> {
     let mut start = 0;
     let mut parent_indent: Option<usize> = None;
     for segment in path.split('.') {
-        let hit = lines.iter().enumerate().skip(start).find(|(_, line)| {
-            key_of(line) == Some(segment) && parent_indent.is_none_or(|p| indent_of(line) > p)
-        });
+        let hit = lines
+            .iter()
+            .enumerate()
+            .skip(start)
+            .find(|(_, line)| key_of(line) == Some(segment) && parent_indent.is_none_or(|p| indent_of(line) > p));
         if let Some((index, line)) = hit.filter(|(_, line)| parent_indent.is_some() || indent_of(line) == 0) {
             found = Some((index + 1, indent_of(line) + 1));
             parent_indent = Some(indent_of(line));
@@ -168,7 +171,9 @@ mod tests {
 
     #[test]
     fn names_that_point_nowhere_are_all_listed() {
-        let text = FLIGHTS.replace("origin, carrier]\n  min_support", "orign, carrier]\n  min_support").replace("key: flight_id\n    value", "key: flightid\n    value");
+        let text = FLIGHTS
+            .replace("origin, carrier]\n  min_support", "orign, carrier]\n  min_support")
+            .replace("key: flight_id\n    value", "key: flightid\n    value");
         let error = Spec::parse(&text).unwrap_err();
         let paths: Vec<_> = error.problems().iter().map(|p| p.path.as_str()).collect();
         assert_eq!(paths, ["features.label.key", "evaluate.slices"], "{error}");

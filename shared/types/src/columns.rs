@@ -11,5 +11,8 @@ pub const KNOWN_AT: &str = "tm_known_at";
 /// Rule ids that a quarantined row failed, comma separated (`Utf8`).
 pub const FAILED_RULES: &str = "tm_failed_rules";
 
+/// The columns that conforming adds to the declared ones, in their order.
+pub const ADDED: [&str; 4] = [SEQ, ROW, EVENT_ID, KNOWN_AT];
+
 /// Every system column starts with this; declared columns must not.
 pub const PREFIX: &str = "tm_";

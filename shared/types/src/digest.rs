@@ -39,7 +39,8 @@ impl Digest {
 impl TryFrom<String> for Digest {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).ok_or_else(|| format!("\"{text}\" is no SHA-256 digest: 64 lower-case hexadecimal characters"))
+        Self::parse(&text)
+            .ok_or_else(|| format!("\"{text}\" is no SHA-256 digest: 64 lower-case hexadecimal characters"))
     }
 }
 

@@ -14,7 +14,9 @@ pub struct BadName {
 fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
-    starts_well && text.len() <= 48 && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+    starts_well
+        && text.len() <= 48
+        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }
 
 macro_rules! name {

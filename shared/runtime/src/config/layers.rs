@@ -182,7 +182,6 @@ fn check(config: &Config, origins: &BTreeMap<String, String>) -> Result<(), Erro
     }
     for (key, empty) in [
         ("ingestion.commit_bytes", config.ingestion.commit_bytes.0 == 0),
-        ("validation.commit_bytes", config.validation.commit_bytes.0 == 0),
         ("serving.request_rows", config.serving.request_rows == 0),
         ("serving.log_buffer_rows", config.serving.log_buffer_rows == 0),
     ] {

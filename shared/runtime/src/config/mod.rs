@@ -10,7 +10,6 @@ use crate::error::Error;
 pub use layers::{Environment, ProcessEnvironment};
 pub use model::{
     Admin, Bus, Config, Drain, Evaluation, Feature, Ingestion, Monitoring, Serving, Store, TelemetrySettings, Training,
-    Validation,
 };
 pub use quantity::{Interval, Size};
 use std::path::{Path, PathBuf};

@@ -37,8 +37,6 @@ settings! {
         drain: Drain,
         /// The ingestion role.
         ingestion: Ingestion,
-        /// The validation role.
-        validation: Validation,
         /// The feature role.
         feature: Feature,
         /// The training role.
@@ -104,34 +102,18 @@ settings! {
 
     /// The ingestion role.
     Ingestion {
-        /// Address of the gRPC interface.
-        grpc: String,
         /// A commit happens at this much data,
         commit_bytes: Size,
         /// or at this age.
         commit_age: Interval,
-        /// Stream time in which an event id is remembered.
-        dedupe_window: Interval,
-    }
-
-    /// The validation role.
-    Validation {
-        /// Address of the gRPC interface.
-        grpc: String,
-        /// A commit happens at this much data,
-        commit_bytes: Size,
-        /// or at this age.
-        commit_age: Interval,
+        /// Messages of a source whose event ids are remembered.
+        dedupe_messages: u64,
     }
 
     /// The feature role.
     Feature {
         /// Address of the gRPC interface.
         grpc: String,
-        /// Longest reach of a replay before the first instant asked for.
-        lookback: Interval,
-        /// How late an event may be and still change online values.
-        allowed_lateness: Interval,
         /// How often online state is written down.
         checkpoint_age: Interval,
     }
@@ -140,8 +122,6 @@ settings! {
     Training {
         /// Address of the gRPC interface.
         grpc: String,
-        /// Threads of one trial; 0 takes all cores.
-        threads: u32,
         /// A trial that runs longer is given to another worker.
         trial_limit: Interval,
     }
@@ -162,8 +142,6 @@ settings! {
         request_rows: u64,
         /// Predictions kept in memory for the log.
         log_buffer_rows: u64,
-        /// Predictions spooled to disk, in bytes.
-        log_spool_bytes: Size,
     }
 
     /// The monitoring role.

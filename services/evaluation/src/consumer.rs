@@ -1,0 +1,126 @@
+//! Candidates in, verdicts out.
+
+use crate::Context;
+use crate::error::EvaluationError;
+use crate::judgement::{Judgement, judge, scorecard_path};
+use crate::notices::{dead_letters, tell};
+use prost::Message as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tidemill_bus::{Job, Notices};
+use tidemill_contracts::events::{AlertRaised, CandidateEvaluated, CandidateTrained, Notice, notice::Fact};
+use tidemill_contracts::subjects;
+use tidemill_telemetry::names;
+use tidemill_types::{Classified, Digest};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, error, info, info_span, warn};
+
+/// Longest wait for a notice, so that shutdown is noticed.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Wait before a judgement that failed in passing comes again.
+const PAUSE: Duration = Duration::from_secs(3);
+/// Attempts after which a passing failure counts as one that stays.
+const ATTEMPTS: u64 = 4;
+
+/// Judges candidates until `stop`, one at a time.
+pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), EvaluationError> {
+    let project = &context.spec.project;
+    let subject = subjects::notice(project, "candidate", "trained");
+    let dead = dead_letters(&context.bus, project)?;
+    let durable = format!("evaluation-{project}");
+    let mut notices = Notices::open(&context.bus, subjects::NOTICES_STREAM, &durable, vec![subject], dead).await?;
+    while !stop.is_cancelled() {
+        let Some(job) = notices.next(LOOK_EVERY).await? else { continue };
+        let span = info_span!("evaluate candidate", otel.kind = "consumer");
+        if let Some(parent) = tidemill_bus::trace::extract(&job.headers) {
+            tidemill_telemetry::set_parent(&span, parent);
+        }
+        // A judgement that is cut off comes again.
+        let taken = stop.run_until_cancelled(take(&context, &job).instrument(span)).await;
+        taken.unwrap_or(Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Judges one candidate and ends its notice. Only the bus can fail here.
+async fn take(context: &Context, job: &Job) -> Result<(), EvaluationError> {
+    let _lease = job.keep_alive();
+    let (cycle, fact) = match candidate(&job.payload) {
+        Ok(found) => found,
+        Err(reason) => return Ok(job.term(&reason).await?),
+    };
+    let Some(model) = Digest::parse(&fact.model_digest) else {
+        return Ok(job.term("the notice names no model").await?);
+    };
+    match judge(context, &fact.run_id, &model).await {
+        Ok(judgement) => report(context, &cycle, &fact, &judgement).await?,
+        Err(error) if error.is_transient() && job.attempt < ATTEMPTS => {
+            warn!(cycle, %error, "the judgement pauses");
+            return Ok(job.nak(&error.to_string(), PAUSE).await?);
+        }
+        Err(error) => fail(context, &cycle, &fact, &error).await?,
+    }
+    Ok(job.ack().await?)
+}
+
+fn candidate(payload: &[u8]) -> Result<(String, CandidateTrained), String> {
+    let notice = Notice::decode(payload).map_err(|e| format!("no notice: {e}"))?;
+    match notice.fact {
+        Some(Fact::CandidateTrained(fact)) => Ok((notice.cycle_id, fact)),
+        _ => Err("the notice names no candidate".to_owned()),
+    }
+}
+
+async fn report(
+    context: &Context,
+    cycle: &str,
+    fact: &CandidateTrained,
+    judgement: &Judgement,
+) -> Result<(), EvaluationError> {
+    let project = &context.spec.project;
+    let card = &judgement.card;
+    let verdict = if judgement.promoted { "promoted" } else { "refused" };
+    if judgement.fresh {
+        let labels = [("project", project.as_str()), ("verdict", verdict)];
+        context.metrics.counter(names::EVALUATION_VERDICTS).add(&labels, 1);
+    }
+    info!(cycle, model = fact.model_digest, auc = card.report.roc_auc.value, verdict, "{}", card.verdict);
+    let evaluated = CandidateEvaluated {
+        run_id: fact.run_id.clone(),
+        model_digest: fact.model_digest.clone(),
+        promoted: judgement.promoted,
+        failed_gates: card.gates.iter().filter(|gate| !gate.passed).map(|gate| gate.gate.clone()).collect(),
+        scorecard: scorecard_path(project.as_str(), &fact.model_digest),
+        as_of_ms: fact.as_of_ms,
+    };
+    tell(&context.bus, project, cycle, ("candidate", "evaluated"), Fact::CandidateEvaluated(evaluated)).await
+}
+
+/// A candidate that cannot be judged is not promoted, and somebody is told why.
+async fn fail(
+    context: &Context,
+    cycle: &str,
+    fact: &CandidateTrained,
+    reason: &EvaluationError,
+) -> Result<(), EvaluationError> {
+    let project = &context.spec.project;
+    error!(cycle, model = fact.model_digest, code = %reason.code(), "the candidate cannot be judged: {reason}");
+    let labels = [("project", project.as_str()), ("verdict", "failed")];
+    context.metrics.counter(names::EVALUATION_VERDICTS).add(&labels, 1);
+    let alert = AlertRaised {
+        rule: "evaluation".to_owned(),
+        severity: "error".to_owned(),
+        text: format!("the candidate of cycle {cycle} cannot be judged: {}: {reason}", reason.code()),
+        window_start_ms: fact.as_of_ms,
+    };
+    tell(&context.bus, project, cycle, ("alert", "raised"), Fact::AlertRaised(alert)).await?;
+    let evaluated = CandidateEvaluated {
+        run_id: fact.run_id.clone(),
+        model_digest: fact.model_digest.clone(),
+        promoted: false,
+        failed_gates: vec!["judgement".to_owned()],
+        scorecard: String::new(),
+        as_of_ms: fact.as_of_ms,
+    };
+    tell(&context.bus, project, cycle, ("candidate", "evaluated"), Fact::CandidateEvaluated(evaluated)).await
+}

@@ -1,0 +1,324 @@
+//! The online half: the event streams into the engine, fresh within milliseconds.
+//!
+//! Messages pass the same conform and row-rule code as ingestion and validation, so the engine holds exactly the
+//! rows that will stand in the clean tables. A read waits until every source is known to be complete up to its
+//! instant, or until its deadline.
+
+use crate::error::FeatureServiceError;
+use crate::store::{Checkpoint, Checkpoints, Position};
+use crate::{Deps, Options};
+use arrow::array::ArrayRef;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidemill_bus::{Bus, Entry, Message, OrderedReader};
+use tidemill_conform::{Conform, MessageIn};
+use tidemill_contracts::{headers, subjects};
+use tidemill_features::{Engine, Plan, Reading};
+use tidemill_intake::{Window, identity};
+use tidemill_quality::{Rules, UniqueState};
+use tidemill_spec::Spec;
+use tidemill_telemetry::{Metrics, names};
+use tidemill_types::{Millis, SourceName};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Messages taken at once.
+const PULL_MESSAGES: usize = 2_048;
+/// Bytes taken at once.
+const PULL_BYTES: usize = 16 << 20;
+/// Messages in the dedupe window of a source.
+const DEDUPE_WINDOW: usize = 100_000;
+/// Longest wait for a message, so that shutdown is noticed.
+const PULL_WAIT: Duration = Duration::from_millis(250);
+
+/// Up to which instant each source is complete.
+pub(crate) type Watermarks = BTreeMap<SourceName, Option<Millis>>;
+
+/// What readers share with the consumers.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    engine: Arc<RwLock<State>>,
+    marks: watch::Receiver<Watermarks>,
+}
+
+struct State {
+    engine: Engine,
+    positions: BTreeMap<SourceName, Position>,
+    /// Keys taken by `unique` rules, as they were at each source's position.
+    unique: BTreeMap<SourceName, UniqueState>,
+}
+
+/// The consumers.
+pub(crate) struct Online {
+    reader: Reader,
+    tasks: JoinSet<Result<(), FeatureServiceError>>,
+}
+
+impl Online {
+    /// Restores the newest checkpoint and reads on from its positions.
+    pub(crate) async fn start(
+        deps: &Deps,
+        plan: Arc<Plan>,
+        stop: &CancellationToken,
+    ) -> Result<Self, FeatureServiceError> {
+        let checkpoints = Checkpoints::new(deps.storage.clone(), &deps.spec.features.set);
+        let (engine, positions, saved) = restore(&checkpoints, &plan).await?;
+        let sources = plan.sources().to_vec();
+        let initial: Watermarks =
+            sources.iter().map(|s| (s.clone(), positions.get(s).and_then(|p| p.watermark))).collect();
+        let (marks_out, marks) = watch::channel(initial);
+        let marks_out = Arc::new(marks_out);
+        let state = Arc::new(RwLock::new(State { engine, positions, unique: BTreeMap::new() }));
+        let mut tasks = JoinSet::new();
+        let (wake, woken) = mpsc::channel(1);
+        for source in sources {
+            let consumer =
+                Consumer::new(&deps.bus, &deps.spec, source.clone(), &state, Arc::clone(&marks_out), &deps.metrics)?;
+            let unique = match saved.get(&source) {
+                Some(bytes) => UniqueState::from_bytes(&consumer.rules, bytes)?,
+                None => UniqueState::new(&consumer.rules, UniqueState::CAPACITY),
+            };
+            state.write().unique.insert(source, unique);
+            let (stop, wake) = (stop.clone(), wake.clone());
+            tasks.spawn(async move { consumer.run(stop, wake).await });
+        }
+        let keeper =
+            Keeper { state: Arc::clone(&state), checkpoints, options: deps.options.clone(), marks: marks.clone() };
+        let stop = stop.clone();
+        tasks.spawn(async move { keeper.run(stop, woken).await });
+        Ok(Self { reader: Reader { engine: state, marks }, tasks })
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Waits for every consumer; the first failure ends it.
+    pub(crate) async fn finish(mut self) -> Result<(), FeatureServiceError> {
+        while let Some(ended) = self.tasks.join_next().await {
+            match ended {
+                Ok(result) => result?,
+                Err(error) => return Err(FeatureServiceError::Request(format!("a consumer ended: {error}"))),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// Feature vectors; waits until everything known by the newest `as_of` has been applied, or the deadline.
+    ///
+    /// # Errors
+    /// Keys of another type than the entity key.
+    pub(crate) async fn read(
+        &self,
+        keys: ArrayRef,
+        as_of: Vec<Millis>,
+        deadline: Duration,
+    ) -> Result<(Reading, bool), FeatureServiceError> {
+        let newest = as_of.iter().copied().max().unwrap_or(Millis::MIN);
+        let complete = self.wait_for(newest, deadline).await;
+        let engine = Arc::clone(&self.engine);
+        let reading = tokio::task::spawn_blocking(move || engine.read().engine.read(&keys, &as_of));
+        let reading = reading.await.map_err(|e| FeatureServiceError::Request(format!("read ended: {e}")))??;
+        Ok((reading, complete))
+    }
+
+    async fn wait_for(&self, instant: Millis, deadline: Duration) -> bool {
+        let mut marks = self.marks.clone();
+        // A source whose producer sends no watermarks is complete up to now, by definition of arrival time.
+        let reached = |marks: &Watermarks| marks.values().all(|m| m.is_none_or(|m| m >= instant));
+        tokio::time::timeout(deadline, marks.wait_for(reached)).await.is_ok_and(|r| r.is_ok())
+    }
+
+    /// Watermarks by source.
+    pub(crate) fn watermarks(&self) -> Watermarks {
+        self.marks.borrow().clone()
+    }
+
+    /// Rows applied, entries held, rows that came late.
+    pub(crate) fn size(&self) -> (u64, u64, u64) {
+        let state = self.engine.read();
+        let applied = state.positions.values().map(|p| p.rows).sum();
+        (applied, state.engine.size().entries as u64, state.positions.values().map(|p| p.late).sum())
+    }
+}
+
+type Restored = (Engine, BTreeMap<SourceName, Position>, BTreeMap<SourceName, Vec<u8>>);
+
+async fn restore(checkpoints: &Checkpoints, plan: &Arc<Plan>) -> Result<Restored, FeatureServiceError> {
+    if let Some(checkpoint) = checkpoints.newest().await? {
+        if checkpoint.plan_digest == plan.digest().as_str() {
+            let engine = Engine::restore(Arc::clone(plan), &checkpoint.engine)?;
+            info!("restored the online state from its checkpoint");
+            return Ok((engine, checkpoint.positions, checkpoint.unique));
+        }
+        info!("the feature plan has changed; building the online state anew");
+    }
+    Ok((Engine::new(Arc::clone(plan)), BTreeMap::new(), BTreeMap::new()))
+}
+
+/// One source into the engine.
+struct Consumer {
+    bus: Bus,
+    stream: String,
+    source: SourceName,
+    conform: Conform,
+    rules: Rules,
+    /// Ids seen, as ingestion keeps them, so that an event sent twice counts once here too.
+    window: Window,
+    state: Arc<RwLock<State>>,
+    marks: Arc<watch::Sender<Watermarks>>,
+    applied: tidemill_telemetry::Counters,
+}
+
+impl Consumer {
+    fn new(
+        bus: &Bus,
+        spec: &Spec,
+        source: SourceName,
+        state: &Arc<RwLock<State>>,
+        marks: Arc<watch::Sender<Watermarks>>,
+        metrics: &Metrics,
+    ) -> Result<Self, FeatureServiceError> {
+        let declared =
+            spec.sources.get(&source).ok_or_else(|| FeatureServiceError::Request(format!("no source {source}")))?;
+        let rules = spec.quality.get(&source).map(Vec::as_slice).unwrap_or_default();
+        let rules = Rules::compile(declared, rules)?;
+        Ok(Self {
+            bus: bus.clone(),
+            stream: subjects::events_stream(&spec.project, &source),
+            conform: Conform::new(&declared.conform_schema())?,
+            rules,
+            window: Window::new(DEDUPE_WINDOW),
+            source,
+            state: Arc::clone(state),
+            marks,
+            applied: metrics.counter(names::FEATURE_EVENTS_APPLIED),
+        })
+    }
+
+    async fn run(mut self, stop: CancellationToken, wake: mpsc::Sender<()>) -> Result<(), FeatureServiceError> {
+        let done = self.state.read().positions.get(&self.source).map_or(0, |p| p.seq);
+        let mut reader = OrderedReader::open(&self.bus, &self.stream, done + 1).await?;
+        while !stop.is_cancelled() {
+            let entries = reader.next_ready(PULL_MESSAGES, PULL_BYTES, PULL_WAIT).await?;
+            if entries.is_empty() {
+                continue;
+            }
+            self.apply(&entries)?;
+            // Full means that an eviction is already due; one is enough.
+            let _ = wake.try_send(());
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, entries: &[Entry]) -> Result<(), FeatureServiceError> {
+        let messages: Vec<&Message> = entries.iter().filter_map(Entry::message).collect();
+        let with_rows = |m: &&&Message| m.headers.get(headers::CE_TYPE) != Some(headers::TYPE_WATERMARK);
+        let mut fresh: Vec<(&Message, String)> = Vec::with_capacity(messages.len());
+        for message in messages.iter().filter(with_rows) {
+            let id = identity(message);
+            if self.window.note(&id) {
+                fresh.push((message, id));
+            }
+        }
+        let inputs: Vec<MessageIn<'_>> = fresh
+            .iter()
+            .map(|(m, id)| MessageIn {
+                seq: i64::try_from(m.seq).unwrap_or(i64::MAX),
+                content_type: m.headers.get(headers::CONTENT_TYPE).unwrap_or_default(),
+                event_id: id,
+                arrived_at: m.published_at,
+                body: &m.payload,
+            })
+            .collect();
+        // What is refused here is refused by ingestion too, which writes the dead letter.
+        let (batch, _) = self.conform.messages(&inputs);
+        let said = messages.iter().filter_map(|m| m.headers.get(headers::WATERMARK)?.parse().ok()).map(Millis).max();
+        let last = entries.last().map_or(0, Entry::seq);
+        let accepted = {
+            let mut state = self.state.write();
+            let unique = state.unique.entry(self.source.clone());
+            let unique = unique.or_insert_with(|| UniqueState::new(&self.rules, UniqueState::CAPACITY));
+            let accepted = self.rules.check(unique, &batch)?.accepted;
+            let pushed = state.engine.push(&self.source, &accepted)?;
+            let position = state.positions.entry(self.source.clone()).or_default();
+            position.seq = last;
+            position.rows += accepted.num_rows() as u64;
+            position.late += pushed.late as u64;
+            position.watermark = position.watermark.max(said);
+            accepted
+        };
+        self.applied.add(&[("source", self.source.as_str())], accepted.num_rows() as u64);
+        if said.is_some() {
+            self.marks.send_modify(|marks| {
+                let mark = marks.entry(self.source.clone()).or_default();
+                *mark = (*mark).max(said);
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Evicts what no read can see any more, and writes checkpoints.
+struct Keeper {
+    state: Arc<RwLock<State>>,
+    checkpoints: Checkpoints,
+    options: Options,
+    marks: watch::Receiver<Watermarks>,
+}
+
+/// Knowledge time between two evictions.
+const EVICT_STEP: i64 = 6 * 3_600_000;
+
+impl Keeper {
+    async fn run(self, stop: CancellationToken, mut woken: mpsc::Receiver<()>) -> Result<(), FeatureServiceError> {
+        let mut evicted = i64::MIN;
+        let mut written = Instant::now();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                more = woken.recv() => if more.is_none() { break },
+            }
+            let complete = self.marks.borrow().values().copied().min().flatten();
+            if let Some(Millis(complete)) = complete
+                && complete.saturating_sub(evicted) >= EVICT_STEP
+            {
+                evicted = complete;
+                self.state.write().engine.evict(Millis(complete))?;
+            }
+            if written.elapsed() >= self.options.checkpoint_every {
+                written = Instant::now();
+                self.checkpoint().await;
+            }
+        }
+        self.checkpoint().await;
+        Ok(())
+    }
+
+    /// A checkpoint that fails costs only a longer restart.
+    async fn checkpoint(&self) {
+        let state = Arc::clone(&self.state);
+        let taken = tokio::task::spawn_blocking(move || {
+            let state = state.read();
+            let engine = state.engine.checkpoint()?;
+            let plan_digest = state.engine.plan().digest().to_string();
+            let unique = state.unique.iter().map(|(source, keys)| (source.clone(), keys.to_bytes())).collect();
+            let positions = state.positions.clone();
+            Ok::<_, tidemill_features::FeatureError>(Checkpoint { plan_digest, positions, engine, unique })
+        });
+        let result = match taken.await {
+            Ok(Ok(checkpoint)) => self.checkpoints.write(&checkpoint).await,
+            Ok(Err(error)) => Err(error.into()),
+            Err(error) => Err(FeatureServiceError::Request(error.to_string())),
+        };
+        if let Err(error) = result {
+            warn!(%error, "checkpoint of the online state was not written");
+        }
+    }
+}

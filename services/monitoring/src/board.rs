@@ -1,0 +1,62 @@
+//! What is shown to those who ask: the written reports and alerts, and counts.
+
+use crate::domain::alerts::Alert;
+use crate::domain::calendar::CalendarWindow;
+use crate::domain::report::WindowReport;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::RwLock;
+
+/// Rows seen by this role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RowCounts {
+    /// Predictions in the table.
+    pub(crate) predictions: u64,
+    /// Rows of the source of outcomes.
+    pub(crate) outcomes: u64,
+    /// Predictions whose outcome is known.
+    pub(crate) joined: u64,
+}
+
+/// The state behind the board.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    pub(crate) reports: BTreeMap<CalendarWindow, Arc<WindowReport>>,
+    pub(crate) alerts: Vec<Alert>,
+    pub(crate) counts: RowCounts,
+}
+
+/// Shared between the monitor, which writes, and the API, which reads. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Board {
+    pub(crate) shown: Arc<RwLock<Shown>>,
+}
+
+impl Board {
+    /// Replaces everything by what is stored.
+    pub(crate) async fn reset(&self, reports: Vec<WindowReport>, alerts: Vec<Alert>) {
+        let mut shown = self.shown.write().await;
+        shown.reports = reports.into_iter().map(|report| (report.window, Arc::new(report))).collect();
+        shown.alerts = alerts;
+    }
+
+    pub(crate) async fn report(&self, window: CalendarWindow) -> Option<Arc<WindowReport>> {
+        self.shown.read().await.reports.get(&window).cloned()
+    }
+
+    pub(crate) async fn reports(&self) -> Vec<Arc<WindowReport>> {
+        self.shown.read().await.reports.values().cloned().collect()
+    }
+
+    pub(crate) async fn put_report(&self, report: WindowReport) {
+        self.shown.write().await.reports.insert(report.window, Arc::new(report));
+    }
+
+    pub(crate) async fn put_alert(&self, alert: Alert) {
+        self.shown.write().await.alerts.push(alert);
+    }
+
+    pub(crate) async fn put_counts(&self, counts: RowCounts) {
+        self.shown.write().await.counts = counts;
+    }
+}

@@ -1,0 +1,137 @@
+//! Drift of the features and scores of one window against the training of the model that served it.
+
+use crate::error::MonitoringError;
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use serde::{Deserialize, Serialize};
+use tidemill_contracts::prediction_log;
+use tidemill_stats::{FeatureDrift, Reference, Verdict, family};
+
+/// Drift of one window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowDrift {
+    /// Digest of the model whose training is the reference.
+    pub reference_model: String,
+    /// Rows of the window, without those whose features were not found.
+    pub rows: u64,
+    /// False-discovery rate over the family.
+    pub fdr: f64,
+    /// One verdict per feature, the largest PSI first.
+    pub features: Vec<Verdict>,
+    /// Names of features whose shift is real after adjustment.
+    pub drifted: Vec<String>,
+    /// Those among them whose shift is also large.
+    pub actionable: Vec<String>,
+    /// Share of compared features that drifted.
+    pub drifted_share: f64,
+    /// The scores against those of training, when the reference holds them.
+    pub score: Option<FeatureDrift>,
+    /// Features that could not be compared, with the reason.
+    pub not_compared: Vec<String>,
+}
+
+impl WindowDrift {
+    /// PSI of the scores.
+    #[must_use]
+    pub fn score_psi(&self) -> Option<f64> {
+        self.score.as_ref().map(|score| score.psi)
+    }
+}
+
+/// Compares the rows of a window with the references of a model. A reference by the name of the score column is
+/// compared too, outside the family.
+///
+/// # Errors
+/// When the rows cannot be joined or a test yields no p-value, both defects.
+pub fn compare(
+    batches: &[RecordBatch],
+    references: &[Reference],
+    model: &str,
+    fdr: f64,
+) -> Result<WindowDrift, MonitoringError> {
+    let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+    let mut compared = Vec::with_capacity(references.len());
+    let mut not_compared = Vec::new();
+    let mut score = None;
+    for reference in references {
+        let outcome = match column(batches, &reference.name)? {
+            Some(values) => reference.compare(&values).map_err(|e| e.to_string()),
+            None => Err("the prediction log has no such column".to_owned()),
+        };
+        match outcome {
+            Ok(drift) if reference.name == prediction_log::SCORE => score = Some(drift),
+            Ok(drift) => compared.push(drift),
+            Err(reason) => not_compared.push(format!("{}: {reason}", reference.name)),
+        }
+    }
+    let mut features = family(compared, fdr)?;
+    features.sort_by(|a, b| b.drift.psi.total_cmp(&a.drift.psi).then_with(|| a.drift.name.cmp(&b.drift.name)));
+    let names = |wanted: fn(&Verdict) -> bool| -> Vec<String> {
+        features.iter().filter(|v| wanted(v)).map(|v| v.drift.name.clone()).collect()
+    };
+    let (drifted, actionable) = (names(|v| v.drifted), names(|v| v.actionable));
+    let drifted_share = if features.is_empty() { 0.0 } else { drifted.len() as f64 / features.len() as f64 };
+    Ok(WindowDrift {
+        reference_model: model.to_owned(),
+        rows,
+        fdr,
+        features,
+        drifted,
+        actionable,
+        drifted_share,
+        score,
+        not_compared,
+    })
+}
+
+fn column(batches: &[RecordBatch], name: &str) -> Result<Option<ArrayRef>, MonitoringError> {
+    let parts: Option<Vec<&dyn Array>> =
+        batches.iter().map(|batch| batch.column_by_name(name).map(AsRef::as_ref)).collect();
+    match parts {
+        Some(parts) if !parts.is_empty() => Ok(Some(arrow::compute::concat(&parts)?)),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Float64Array, StringArray};
+    use std::sync::Arc;
+
+    fn numbers(shift: f64) -> ArrayRef {
+        Arc::new(Float64Array::from((0..2_000).map(|i| f64::from(i % 200) + shift).collect::<Vec<_>>()))
+    }
+
+    #[test]
+    fn only_what_moved_is_named_and_what_cannot_be_compared_is_said() {
+        let references = [
+            Reference::of("still", &numbers(0.0)).unwrap(),
+            Reference::of("moved", &numbers(0.0)).unwrap(),
+            Reference::of("gone", &numbers(0.0)).unwrap(),
+            Reference::of(prediction_log::SCORE, &numbers(0.0)).unwrap(),
+        ];
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["a"; 2_000]));
+        let window = RecordBatch::try_from_iter([
+            ("still", numbers(0.0)),
+            ("moved", numbers(80.0)),
+            ("other", text),
+            (prediction_log::SCORE, numbers(0.0)),
+        ])
+        .unwrap();
+        // The window may come in several batches.
+        let batches = [window.slice(0, 700), window.slice(700, 1_300)];
+        let drift = compare(&batches, &references, "m", 0.05).unwrap();
+        assert_eq!((drift.rows, drift.drifted.as_slice()), (2_000, ["moved".to_owned()].as_slice()));
+        assert_eq!(drift.actionable, ["moved"]);
+        assert_eq!(drift.drifted_share, 0.5);
+        assert!(drift.score_psi().unwrap() < 1e-9);
+        assert_eq!(drift.not_compared.len(), 1);
+    }
+
+    #[test]
+    fn a_window_without_rows_compares_nothing() {
+        let references = [Reference::of("x", &numbers(0.0)).unwrap()];
+        let drift = compare(&[], &references, "m", 0.05).unwrap();
+        assert_eq!((drift.features.len(), drift.drifted_share, drift.not_compared.len()), (0, 0.0, 1));
+    }
+}

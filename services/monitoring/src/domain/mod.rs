@@ -1,0 +1,11 @@
+//! Decisions of monitoring: pure, synchronous, tested without servers.
+
+pub mod alerts;
+pub mod calendar;
+pub mod drift;
+pub mod join;
+pub mod maturity;
+pub mod performance;
+pub mod report;
+pub mod trigger;
+pub mod watermark;

@@ -1,0 +1,100 @@
+//! A table followed version by version: first what it holds, then what each version adds.
+
+use crate::error::MonitoringError;
+use arrow::array::RecordBatch;
+use tidemill_dataset::{Between, Snapshot, Table, VersionAdds};
+use tidemill_intake::WATERMARK_KEY;
+use tidemill_types::{Millis, columns};
+
+/// Versions looked back for the last word about completeness.
+const LOOK_BACK: u64 = 256;
+/// Versions taken in together at most.
+const VERSIONS_AT_ONCE: u64 = 64;
+
+/// A table and the version up to which it was taken in.
+pub(crate) struct Followed {
+    pub(crate) table: Table,
+    pub(crate) snapshot: Snapshot,
+    done: u64,
+}
+
+/// What some versions said about how far a source is complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// The largest watermark in the commits.
+    pub(crate) watermark: Option<Millis>,
+    /// The newest knowledge instant among the rows.
+    pub(crate) newest: Option<Millis>,
+}
+
+impl Said {
+    fn of(versions: &[VersionAdds]) -> Self {
+        let watermark = versions.iter().filter_map(|v| v.metadata.get(WATERMARK_KEY)?.parse().ok()).map(Millis).max();
+        let files = versions.iter().flat_map(|v| &v.files);
+        // The upper bound of a file's statistics is rounded up by a millisecond.
+        let newest = files.filter_map(|f| f.instants(columns::KNOWN_AT)).map(|(_, high)| Millis(high.0 - 1)).max();
+        Self { watermark, newest }
+    }
+}
+
+impl Followed {
+    /// Starts at the newest version, which the caller takes in by [`Self::rows_since`].
+    pub(crate) async fn open(table: Table) -> Result<Self, MonitoringError> {
+        let snapshot = table.load().await?;
+        Ok(Self { done: snapshot.version(), table, snapshot })
+    }
+
+    /// What the newest versions up to here said.
+    pub(crate) async fn said(&self) -> Result<Said, MonitoringError> {
+        let oldest = self.done.saturating_sub(LOOK_BACK);
+        let mut said = Said::default();
+        for version in (oldest + 1..=self.done).rev() {
+            // A log may have been cleaned behind a checkpoint: then nothing older is known.
+            let Ok(adds) = self.table.version_adds(version).await else { break };
+            let one = Said::of(std::slice::from_ref(&adds));
+            said = Said { watermark: said.watermark.max(one.watermark), newest: said.newest.max(one.newest) };
+            if said.watermark.is_some() {
+                break;
+            }
+        }
+        if said.newest.is_none() {
+            let newest = self.snapshot.files().filter_map(|f| f.instants(columns::KNOWN_AT));
+            said.newest = newest.map(|(_, high)| Millis(high.0 - 1)).max();
+        }
+        Ok(said)
+    }
+
+    /// The rows up to here whose `column` is at or after `from`.
+    pub(crate) async fn rows_since(
+        &self,
+        names: &[&str],
+        column: &str,
+        from: Millis,
+    ) -> Result<Vec<RecordBatch>, MonitoringError> {
+        let between = Between { column: column.to_owned(), from, to: Millis::MAX };
+        Ok(self.table.scan(&self.snapshot, Some(names), Some(between)).collect().await?)
+    }
+
+    /// The next versions, `None` when there are none. Rows are read when `names` says which columns.
+    pub(crate) async fn next(
+        &mut self,
+        names: Option<&[&str]>,
+    ) -> Result<Option<(Vec<RecordBatch>, Said)>, MonitoringError> {
+        let newest = self.table.load().await?;
+        if newest.version() <= self.done {
+            return Ok(None);
+        }
+        let until = newest.version().min(self.done + VERSIONS_AT_ONCE);
+        let versions = self.table.added_between(self.done, until).await?;
+        let batches = match names {
+            Some(names) => {
+                let files: Vec<_> = versions.iter().flat_map(|v| v.files.iter().cloned()).collect();
+                self.table.read_files(&files, Some(names)).await?
+            }
+            None => Vec::new(),
+        };
+        self.done = until;
+        self.snapshot = newest;
+        Ok(Some((batches, Said::of(&versions))))
+    }
+}

@@ -1,0 +1,87 @@
+//! The prediction log into its table, exactly once.
+
+use crate::Role;
+use crate::error::MonitoringError;
+use crate::rows::log_schema;
+use crate::store::predictions_table_path;
+use std::sync::Arc;
+use std::time::Duration;
+use tidemill_conform::{Conform, Extra};
+use tidemill_contracts::subjects;
+use tidemill_dataset::Table;
+use tidemill_intake::{Committed, Intake, IntakeOptions};
+use tidemill_types::{Classified, DeploymentName, ErrorKind, SourceName};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// Wait before an intake is started again after a passing failure.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The conformer of the prediction log. Columns that the plan does not name are dropped: a model may be asked with
+/// more than the features of the spec.
+pub(crate) fn conform(deps: &Role) -> Result<Conform, MonitoringError> {
+    Ok(Conform::new(&log_schema(&deps.spec)?)?.with_extra(Extra::Ignore))
+}
+
+/// The table of logged predictions, made when absent.
+pub(crate) async fn table(deps: &Role, conform: &Conform) -> Result<Table, MonitoringError> {
+    let path = predictions_table_path(&deps.spec.project, &deps.spec.serve.deployment);
+    Ok(Table::open_or_create(&deps.storage, &path, &conform.schema()).await?)
+}
+
+/// Runs until `stop`; passing failures, and the stream not being there before the first prediction, are waited out.
+pub(crate) async fn run(
+    deps: Arc<Role>,
+    conform: Conform,
+    table: Table,
+    committed: Arc<Notify>,
+    stop: CancellationToken,
+) -> Result<(), MonitoringError> {
+    loop {
+        match once(&deps, &conform, &table, &committed, stop.clone()).await {
+            Err(error) if stop.is_cancelled() && error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => debug!(%error, "nothing was predicted yet"),
+            Err(error) if error.is_transient() && !stop.is_cancelled() => {
+                warn!(%error, "the prediction log pauses and begins again at the table's cursor");
+            }
+            ended => return ended,
+        }
+        // Returning early on stop would lose the last pass, so only the wait is cut short.
+        let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
+    }
+}
+
+/// Refused rows of the log stand beside those of the sources.
+fn dead_letters_of(deployment: &DeploymentName) -> Result<SourceName, MonitoringError> {
+    let name = SourceName::try_from(format!("predictions-{deployment}"));
+    name.or_else(|_| SourceName::try_from("predictions".to_owned()))
+        .map_err(|e| MonitoringError::Request(e.to_string()))
+}
+
+async fn once(
+    deps: &Role,
+    conform: &Conform,
+    table: &Table,
+    committed: &Notify,
+    stop: CancellationToken,
+) -> Result<(), MonitoringError> {
+    let (project, deployment) = (&deps.spec.project, &deps.spec.serve.deployment);
+    let options = IntakeOptions {
+        stream: subjects::predictions_stream(project, deployment),
+        dead_subject: subjects::dead(project, &dead_letters_of(deployment)?),
+        commit_bytes: deps.options.commit_bytes,
+        commit_age: deps.options.commit_age,
+        dedupe_window: deps.options.dedupe_window,
+    };
+    let intake = Intake::new(deps.bus.clone(), table.clone(), conform.clone(), options).await?;
+    let on_commit = |done: Committed| {
+        if done.counts.dead > 0 {
+            warn!(dead = done.counts.dead, "logged predictions were refused and are among the dead letters");
+        }
+        committed.notify_one();
+        std::future::ready(Ok(()))
+    };
+    intake.run(stop, on_commit).await?;
+    Ok(())
+}

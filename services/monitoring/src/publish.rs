@@ -1,0 +1,49 @@
+//! Notices out.
+
+use crate::Role;
+use crate::domain::alerts::Alert;
+use crate::domain::calendar::compact;
+use crate::domain::trigger::RetrainOrder;
+use crate::error::MonitoringError;
+use prost::Message as _;
+use tidemill_bus::Headers;
+use tidemill_contracts::events::{AlertRaised, Notice, RetrainRequested, notice};
+use tidemill_contracts::{headers, subjects};
+
+/// Tells of an alert; the same alert twice is one message for the bus.
+pub(crate) async fn alert(deps: &Role, alert: &Alert) -> Result<(), MonitoringError> {
+    let fact = AlertRaised {
+        rule: alert.rule.clone(),
+        severity: alert.severity.as_str().to_owned(),
+        text: alert.text.clone(),
+        window_start_ms: alert.window.start.0,
+    };
+    let id = format!("alert:{}:{}:{}:{}", deps.spec.project, deps.spec.serve.deployment, alert.window, alert.rule);
+    send(deps, ("alert", "raised"), "", notice::Fact::AlertRaised(fact), &id).await
+}
+
+/// Asks for a retraining; the same order twice is one message for the bus.
+pub(crate) async fn order(deps: &Role, order: &RetrainOrder) -> Result<(), MonitoringError> {
+    let fact = RetrainRequested { reason: order.reason.clone(), as_of_ms: order.as_of.0 };
+    let id = format!("retrain:{}:{}:{}", deps.spec.project, deps.spec.serve.deployment, compact(order.as_of));
+    let fact = notice::Fact::RetrainRequested(fact);
+    send(deps, ("retrain", "requested"), order.cycle_id.as_str(), fact, &id).await
+}
+
+async fn send(
+    deps: &Role,
+    (noun, participle): (&str, &str),
+    cycle_id: &str,
+    fact: notice::Fact,
+    id: &str,
+) -> Result<(), MonitoringError> {
+    let project = &deps.spec.project;
+    let notice = Notice { project: project.to_string(), cycle_id: cycle_id.to_owned(), fact: Some(fact) };
+    let mut sent = Headers::new();
+    sent.set(headers::NATS_MSG_ID, id)?;
+    if let Some(parent) = tidemill_telemetry::current_traceparent() {
+        sent.set(headers::TRACEPARENT, &parent)?;
+    }
+    deps.bus.publish(&subjects::notice(project, noun, participle), &sent, notice.encode_to_vec()).await?;
+    Ok(())
+}

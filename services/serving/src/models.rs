@@ -1,0 +1,122 @@
+//! Follows the registry's aliases: loads, verifies and warms a version beside the one that answers, then swaps.
+//!
+//! A version that cannot be verified is refused and said so; the one that answers stays. A registry that cannot be
+//! reached is tried again.
+
+use crate::bundle::{LoadedModel, ModelStore};
+use crate::domain::router::Routes;
+use crate::error::Error;
+use crate::infer::Deployment;
+use futures::StreamExt as _;
+use std::sync::Arc;
+use tidemill_runtime::{Backoff, Condition, retry};
+use tidemill_types::{Classified as _, Digest};
+use tokio_util::sync::CancellationToken;
+
+/// Aliases that serving follows.
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    /// Answers.
+    Champion,
+    /// The first champion ever: scored in the shadow.
+    First,
+}
+
+impl Role {
+    fn alias(self) -> &'static str {
+        match self {
+            Self::Champion => "champion",
+            Self::First => "first",
+        }
+    }
+
+    fn place(self, routes: &Routes<LoadedModel>, model: Arc<LoadedModel>) -> Routes<LoadedModel> {
+        match self {
+            Self::Champion => routes.with_champion(model),
+            Self::First => routes.with_first(model),
+        }
+    }
+}
+
+/// Keeps the routes of a deployment where the aliases point, until `token` is cancelled.
+pub(crate) async fn follow(
+    deployment: Arc<Deployment>,
+    store: ModelStore,
+    condition: Condition,
+    token: CancellationToken,
+) {
+    if deployment.routes().champion().is_none() {
+        condition.unmet("no champion was promoted yet");
+    }
+    let follow = |role| follow_alias(&deployment, &store, role, &condition, &token);
+    tokio::join!(follow(Role::Champion), follow(Role::First));
+}
+
+async fn follow_alias(
+    deployment: &Deployment,
+    store: &ModelStore,
+    role: Role,
+    condition: &Condition,
+    token: &CancellationToken,
+) {
+    let mut backoff = Backoff::default();
+    loop {
+        match watch_once(deployment, store, role, condition, token).await {
+            Ok(()) if token.is_cancelled() => return,
+            Ok(()) => tracing::debug!(alias = role.alias(), "the watch of the registry ended, watching again"),
+            Err(error) => tracing::warn!(alias = role.alias(), "the registry cannot be watched: {error}"),
+        }
+        if !backoff.wait(token).await {
+            return;
+        }
+    }
+}
+
+async fn watch_once(
+    deployment: &Deployment,
+    store: &ModelStore,
+    role: Role,
+    condition: &Condition,
+    token: &CancellationToken,
+) -> Result<(), Error> {
+    let mut moves = store.registry.watch_alias(&deployment.spec.project, role.alias()).await.map_err(lost)?;
+    while let Some(Some(state)) = token.run_until_cancelled(moves.next()).await {
+        let digest = state.map_err(lost)?.entry.digest;
+        match load(deployment, store, &digest, token).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(model)) => {
+                deployment.swap(|routes| role.place(routes, model));
+                tracing::info!(model = digest.short(), "{} of {}", role.alias(), deployment.name);
+                if deployment.routes().champion().is_some() {
+                    condition.met();
+                }
+            }
+            Err(error) => {
+                tracing::error!(code = %error.code(), model = digest.short(), "{} is refused: {error}", role.alias());
+                if deployment.routes().champion().is_none() {
+                    condition.unmet(error.to_string());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lost(error: tidemill_registry::Error) -> Error {
+    Error::Bundle { digest: "alias".to_owned(), reason: error.to_string(), kind: error.kind() }
+}
+
+/// The model, from memory when it is warm; `None` when told to end.
+async fn load(
+    deployment: &Deployment,
+    store: &ModelStore,
+    digest: &Digest,
+    token: &CancellationToken,
+) -> Result<Option<Arc<LoadedModel>>, Error> {
+    if let Some(warm) = deployment.routes().loaded(digest) {
+        return Ok(Some(Arc::clone(warm)));
+    }
+    let project = &deployment.spec.project;
+    let loaded = retry("model bundle", token, Backoff::default(), || store.load(project, digest)).await?;
+    Ok(loaded.map(Arc::new))
+}

@@ -1,0 +1,272 @@
+//! What can go wrong in the composition root and the command line, with the way out.
+
+use std::path::PathBuf;
+use tidemill_runtime::errors::{chain, status_code_text};
+use tidemill_types::{Classified, Code, ErrorKind};
+
+/// Result of the composition root.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// A failure of the composition root or of a command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The bus.
+    #[error(transparent)]
+    Bus(#[from] tidemill_bus::Error),
+    /// The object store.
+    #[error(transparent)]
+    Storage(#[from] tidemill_storage::Error),
+    /// A table.
+    #[error(transparent)]
+    Dataset(#[from] tidemill_dataset::Error),
+    /// Configuration or process conduct.
+    #[error(transparent)]
+    Runtime(#[from] tidemill_runtime::Error),
+    /// A server program.
+    #[error(transparent)]
+    Servers(#[from] tidemill_servers::Error),
+    /// A project spec.
+    #[error(transparent)]
+    Spec(#[from] tidemill_spec::SpecError),
+    /// The model registry or its keys.
+    #[error(transparent)]
+    Registry(#[from] tidemill_registry::Error),
+    /// Features that cannot be compiled.
+    #[error(transparent)]
+    Features(#[from] tidemill_features::FeatureError),
+    /// Events that cannot be encoded.
+    #[error(transparent)]
+    Conform(#[from] tidemill_conform::Error),
+    /// Logs, traces or metrics.
+    #[error("telemetry: {0}")]
+    Telemetry(#[from] tidemill_telemetry::Error),
+    /// A replay or the demo.
+    #[error("{0:#}")]
+    Story(anyhow::Error),
+    /// A service refused a call.
+    #[error("{call}: {}", .status.message())]
+    Remote {
+        /// What was asked.
+        call: String,
+        /// What the service said.
+        status: Box<tonic::Status>,
+    },
+    /// A file of the user.
+    #[error("cannot {action} {}: {reason}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        reason: String,
+    },
+    /// The command line asks for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// Nothing runs that could answer.
+    #[error("no running instance was found: {0}")]
+    NoInstance(String),
+    /// No project is applied, or it is not clear which is meant.
+    #[error("{0}")]
+    NoProject(String),
+    /// Something named does not exist.
+    #[error("there is no {what} \"{name}\"")]
+    NotFound {
+        /// Kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The command that lists what there is.
+        list: &'static str,
+    },
+    /// Rows that do not fit the source.
+    #[error("{path}: {reason}", path = .path.display())]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// An instance runs already in this data folder.
+    #[error("an instance runs already here: process {0}")]
+    Running(u32),
+    /// A role did not come up.
+    #[error("not ready after {seconds} s: {unmet}")]
+    NotReady {
+        /// How long was waited.
+        seconds: u64,
+        /// What is missing.
+        unmet: String,
+    },
+    /// A process did not end.
+    #[error("process {pid} still runs {seconds} s after SIGTERM")]
+    StillRunning {
+        /// The process.
+        pid: u32,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Some of several things were done.
+    #[error("{done} of {all} {what} done; {failed}")]
+    Partial {
+        /// How many were done.
+        done: usize,
+        /// How many were asked for.
+        all: usize,
+        /// What they are.
+        what: &'static str,
+        /// The first that failed, and why.
+        failed: String,
+    },
+    /// Standard output does not take what is written.
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl Error {
+    /// A failed action on a file.
+    pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |e| Self::File { action, path, reason: e.to_string() }
+    }
+
+    /// A refused call.
+    pub(crate) fn remote(call: impl Into<String>) -> impl FnOnce(tonic::Status) -> Self {
+        let call = call.into();
+        move |status| Self::Remote { call, status: Box::new(status) }
+    }
+
+    /// Exit code of a command: 1 failed, 2 usage, 3 a check said no, 4 unreachable, 5 partial.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Partial { .. } => 5,
+            _ => tidemill_runtime::exit_code(self.kind()),
+        }
+    }
+
+    /// The code as users see it; the one of the service when a service refused.
+    pub(crate) fn shown_code(&self) -> String {
+        if let Self::Remote { status, .. } = self
+            && let Some(code) = status_code_text(status)
+        {
+            return code.to_owned();
+        }
+        self.code().to_string()
+    }
+
+    /// The whole text in one line.
+    pub(crate) fn text(&self) -> String {
+        chain(self)
+    }
+
+    /// What to do about it, when something general helps.
+    pub(crate) fn mend(&self) -> Option<String> {
+        let text = match self {
+            Self::NoProject(_) => "apply one: tidemill project apply infra/examples/flights/project.yaml".to_owned(),
+            Self::NotFound { list, .. } => format!("see what there is: {list}"),
+            Self::Running(_) => "look at it with: tidemill status; end it with: tidemill down".to_owned(),
+            Self::NotReady { .. } => "the log above says what the role waits for".to_owned(),
+            Self::StillRunning { pid, .. } => format!("end it at once: kill -9 {pid}"),
+            Self::Partial { .. } => "repeat the command: what is done already is not done twice".to_owned(),
+            Self::Telemetry(_) => "see [telemetry] in the configuration".to_owned(),
+            // A service that answers says itself what it lacks.
+            Self::Remote { status, .. } if status_code_text(status).is_some() => return None,
+            _ if self.kind() == ErrorKind::Unavailable => {
+                "start an instance with: tidemill up; or name a running bus: --set bus.url=nats://HOST:4222".to_owned()
+            }
+            _ => return None,
+        };
+        Some(text)
+    }
+}
+
+/// The kind of an error that came through `anyhow`, when it is one of ours.
+fn told(error: &anyhow::Error) -> Option<(ErrorKind, Code)> {
+    macro_rules! any_of {
+        ($($type:ty),*) => {
+            error.chain().find_map(|e| {
+                $(if let Some(e) = e.downcast_ref::<$type>() { return Some((e.kind(), e.code())); })*
+                None
+            })
+        };
+    }
+    any_of!(
+        Error,
+        tidemill_bus::Error,
+        tidemill_storage::Error,
+        tidemill_dataset::Error,
+        tidemill_runtime::Error,
+        tidemill_servers::Error,
+        tidemill_spec::SpecError,
+        tidemill_registry::Error
+    )
+}
+
+impl Classified for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Bus(e) => e.kind(),
+            Self::Storage(e) => e.kind(),
+            Self::Dataset(e) => e.kind(),
+            Self::Runtime(e) => e.kind(),
+            Self::Servers(e) => e.kind(),
+            Self::Spec(e) => e.kind(),
+            Self::Registry(e) => e.kind(),
+            Self::Features(e) => e.kind(),
+            Self::Conform(e) => e.kind(),
+            Self::Story(e) => told(e).map_or(ErrorKind::Internal, |(kind, _)| kind),
+            Self::Remote { status, .. } => remote_kind(status.code()),
+            Self::File { .. } | Self::Usage(_) | Self::Rows { .. } | Self::Telemetry(_) => ErrorKind::Invalid,
+            Self::NoInstance(_) => ErrorKind::Unavailable,
+            Self::NoProject(_) | Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Running(_) => ErrorKind::Conflict,
+            Self::NotReady { .. } | Self::StillRunning { .. } => ErrorKind::TimedOut,
+            Self::Partial { .. } | Self::Output(_) => ErrorKind::Internal,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Bus(e) => e.code(),
+            Self::Storage(e) => e.code(),
+            Self::Dataset(e) => e.code(),
+            Self::Runtime(e) => e.code(),
+            Self::Servers(e) => e.code(),
+            Self::Spec(e) => e.code(),
+            Self::Registry(e) => e.code(),
+            Self::Features(e) => e.code(),
+            Self::Conform(e) => e.code(),
+            Self::Story(e) => told(e).map_or(Code(1500), |(_, code)| code),
+            Self::Remote { .. } => Code(1501),
+            Self::File { .. } => Code(1502),
+            Self::Usage(_) => Code(1503),
+            Self::NoInstance(_) => Code(1504),
+            Self::NoProject(_) => Code(1505),
+            Self::NotFound { .. } => Code(1506),
+            Self::Rows { .. } => Code(1507),
+            Self::Running(_) => Code(1508),
+            Self::NotReady { .. } => Code(1509),
+            Self::StillRunning { .. } => Code(1510),
+            Self::Partial { .. } => Code(1511),
+            Self::Output(_) => Code(1512),
+            Self::Telemetry(_) => Code(1513),
+        }
+    }
+}
+
+fn remote_kind(code: tonic::Code) -> ErrorKind {
+    use tonic::Code;
+    match code {
+        Code::InvalidArgument | Code::OutOfRange => ErrorKind::Invalid,
+        Code::NotFound => ErrorKind::NotFound,
+        Code::Aborted | Code::AlreadyExists => ErrorKind::Conflict,
+        Code::FailedPrecondition => ErrorKind::Refused,
+        Code::PermissionDenied | Code::Unauthenticated => ErrorKind::Denied,
+        Code::DeadlineExceeded | Code::Cancelled => ErrorKind::TimedOut,
+        Code::ResourceExhausted => ErrorKind::Overloaded,
+        Code::Unavailable => ErrorKind::Unavailable,
+        Code::DataLoss => ErrorKind::Corrupt,
+        _ => ErrorKind::Internal,
+    }
+}

@@ -1,0 +1,100 @@
+//! Applied projects on the bus: `<project>` holds the text in force, `<project>.<digest>` every text ever applied.
+
+use crate::error::{Error, Result};
+use crate::streams;
+use prost::Message as _;
+use tidemill_bus::{Bus, Headers, Kv, KvSpec};
+use tidemill_contracts::events::{Notice, ProjectApplied, notice};
+use tidemill_contracts::subjects;
+use tidemill_features::Plan;
+use tidemill_spec::Spec;
+use tidemill_types::Digest;
+
+/// What applying a spec did.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    /// The spec.
+    pub(crate) spec: Spec,
+    /// Digest of its meaning.
+    pub(crate) digest: Digest,
+    /// Digest of the one that was in force before, when it was another one.
+    pub(crate) replaced: Option<Digest>,
+    /// Whether anything changed.
+    pub(crate) changed: bool,
+}
+
+/// Reads a spec and everything that can be checked without data.
+pub(crate) fn check(text: &str) -> Result<Spec> {
+    let spec = Spec::parse(text)?;
+    Plan::compile(&spec)?;
+    Ok(spec)
+}
+
+async fn bucket(bus: &Bus) -> Result<Kv> {
+    let spec = KvSpec { history: 16, ..KvSpec::new(subjects::PROJECTS_BUCKET) };
+    Ok(Kv::open(bus, &spec).await?)
+}
+
+/// Checks a spec and puts it in force: streams first, then the text under its digest, then the pointer, then a notice.
+///
+/// Repeating it changes nothing.
+pub(crate) async fn apply(bus: &Bus, text: &str) -> Result<Applied> {
+    let spec = check(text)?;
+    let digest = spec.digest();
+    streams::ensure(bus, &spec).await?;
+    let kv = bucket(bus).await?;
+    let key = spec.project.to_string();
+    let before = kv.get(&key).await?.and_then(|entry| entry.value);
+    let before = before.and_then(|text| Spec::parse(&String::from_utf8_lossy(&text)).ok()).map(|old| old.digest());
+    if before.as_ref() == Some(&digest) {
+        return Ok(Applied { spec, digest, replaced: None, changed: false });
+    }
+    kv.put(&format!("{key}.{digest}"), text.to_owned()).await?;
+    kv.put(&key, text.to_owned()).await?;
+    let fact = notice::Fact::ProjectApplied(ProjectApplied { spec_digest: digest.to_string() });
+    let notice = Notice { project: key, cycle_id: String::new(), fact: Some(fact) };
+    let subject = subjects::notice(&spec.project, "project", "applied");
+    bus.publish(&subject, &Headers::new(), notice.encode_to_vec()).await?;
+    Ok(Applied { spec, digest, replaced: before, changed: true })
+}
+
+/// Names of the applied projects.
+pub(crate) async fn names(bus: &Bus) -> Result<Vec<String>> {
+    let keys = bucket(bus).await?.keys().await?;
+    Ok(keys.into_iter().filter(|key| !key.contains('.')).collect())
+}
+
+/// The text in force of `project`; of the only project when it is empty.
+pub(crate) async fn text_of(bus: &Bus, project: &str) -> Result<String> {
+    let name = if project.is_empty() { only(names(bus).await?)? } else { project.to_owned() };
+    let entry = bucket(bus).await?.get(&name).await?;
+    let text = entry.and_then(|entry| entry.value);
+    let text = text.ok_or_else(|| Error::NoProject(format!("project \"{name}\" was never applied")))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The spec in force of `project`; of the only project when it is empty.
+pub(crate) async fn in_force(bus: &Bus, project: &str) -> Result<Spec> {
+    Ok(Spec::parse(&text_of(bus, project).await?)?)
+}
+
+fn only(names: Vec<String>) -> Result<String> {
+    match names.as_slice() {
+        [] => Err(Error::NoProject("no project was applied yet".to_owned())),
+        [one] => Ok(one.clone()),
+        many => {
+            let many = many.join(", ");
+            Err(Error::NoProject(format!("several projects are applied ({many}): say which with --set project=NAME")))
+        }
+    }
+}
+
+/// The text of `project` that was applied under `digest`, of which the beginning is enough.
+pub(crate) async fn earlier(bus: &Bus, project: &str, digest: &str) -> Result<String> {
+    let kv = bucket(bus).await?;
+    let wanted = format!("{project}.{digest}");
+    let missing = || Error::NotFound { what: "applied spec", name: wanted.clone(), list: "tidemill project show" };
+    let key = kv.keys().await?.into_iter().find(|key| key.starts_with(&wanted)).ok_or_else(missing)?;
+    let text = kv.get(&key).await?.and_then(|entry| entry.value).ok_or_else(missing)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}

@@ -1,0 +1,129 @@
+//! From the context of a process to the dependencies of each role.
+
+use super::{Context, Port};
+use crate::error::Result;
+use std::sync::Arc;
+
+impl Context {
+    pub(super) fn start_ingestion(&mut self) -> Result<()> {
+        let settings = &self.config.ingestion;
+        let deps = tidemill_ingestion::Deps {
+            bus: self.bus.clone(),
+            storage: self.storage.clone(),
+            spec: Arc::clone(&self.spec),
+            options: tidemill_ingestion::Options {
+                commit_bytes: count(settings.commit_bytes.0),
+                commit_age: settings.commit_age.0,
+                dedupe_window: count(settings.dedupe_messages),
+            },
+            metrics: self.metrics.clone(),
+        };
+        self.supervisor.spawn("ingestion", tidemill_ingestion::run(deps, self.supervisor.token()));
+        Ok(())
+    }
+
+    pub(super) fn start_validation(&mut self) -> Result<()> {
+        let deps = tidemill_validation::Deps {
+            bus: self.bus.clone(),
+            storage: self.storage.clone(),
+            spec: Arc::clone(&self.spec),
+            metrics: self.metrics.clone(),
+        };
+        self.supervisor.spawn("validation", tidemill_validation::run(deps, self.supervisor.token()));
+        Ok(())
+    }
+
+    pub(super) fn start_feature(&mut self) -> Result<()> {
+        let deps = tidemill_feature::Deps {
+            bus: self.bus.clone(),
+            storage: self.storage.clone(),
+            spec: Arc::clone(&self.spec),
+            options: tidemill_feature::Options {
+                checkpoint_every: self.config.feature.checkpoint_age.0,
+                ..tidemill_feature::Options::default()
+            },
+            metrics: self.metrics.clone(),
+            listener: self.listeners.give(Port::Feature)?,
+        };
+        self.supervisor.spawn("feature", tidemill_feature::run(deps, self.supervisor.token()));
+        Ok(())
+    }
+
+    pub(super) fn start_training(&mut self) -> Result<()> {
+        let deps = tidemill_training::Deps {
+            bus: self.bus.clone(),
+            storage: self.storage.clone(),
+            spec: Arc::clone(&self.spec),
+            signing_key: self.key.clone(),
+            options: tidemill_training::Options {
+                feature_url: self.endpoints.feature.clone(),
+                trial_limit: self.config.training.trial_limit.0,
+                ..tidemill_training::Options::default()
+            },
+            metrics: self.metrics.clone(),
+            listener: self.listeners.give(Port::Training)?,
+        };
+        self.supervisor.spawn("training", tidemill_training::run(deps, self.supervisor.token()));
+        Ok(())
+    }
+
+    pub(super) fn start_evaluation(&mut self) -> Result<()> {
+        let deps = tidemill_evaluation::Deps {
+            bus: self.bus.clone(),
+            storage: self.storage.clone(),
+            spec: Arc::clone(&self.spec),
+            trusted: self.trusted.clone(),
+            metrics: self.metrics.clone(),
+            listener: self.listeners.give(Port::Evaluation)?,
+        };
+        self.supervisor.spawn("evaluation", tidemill_evaluation::run(deps, self.supervisor.token()));
+        Ok(())
+    }
+
+    pub(super) fn start_serving(&mut self) -> Result<()> {
+        let settings = &self.config.serving;
+        let deps = tidemill_serving::Deps {
+            bus: self.bus.clone(),
+            storage: self.storage.clone(),
+            trusted: self.trusted.clone(),
+            specs: vec![Arc::clone(&self.spec)],
+            feature_endpoint: self.endpoints.feature.clone(),
+            grpc: self.listeners.give(Port::ServingGrpc)?,
+            http: self.listeners.give(Port::ServingHttp)?,
+            metrics: self.metrics.clone(),
+            readiness: self.readiness.clone(),
+            shutdown: self.supervisor.token(),
+            spool_dir: self.config.data_dir.join("spool"),
+            config: tidemill_serving::Config {
+                rows_per_request: count(settings.request_rows),
+                log_rows_in_memory: settings.log_buffer_rows,
+                ..tidemill_serving::Config::default()
+            },
+        };
+        self.supervisor.spawn("serving", tidemill_serving::run(deps));
+        Ok(())
+    }
+
+    pub(super) fn start_monitoring(&mut self) -> Result<()> {
+        let deps = tidemill_monitoring::Deps {
+            bus: self.bus.clone(),
+            storage: self.storage.clone(),
+            registry: self.registry.clone(),
+            trusted: self.trusted.clone(),
+            spec: Arc::clone(&self.spec),
+            options: tidemill_monitoring::Options {
+                commit_age: self.config.monitoring.commit_age.0,
+                ..tidemill_monitoring::Options::default()
+            },
+            metrics: self.metrics.clone(),
+            listener: self.listeners.give(Port::Monitoring)?,
+        };
+        self.supervisor.spawn("monitoring", tidemill_monitoring::run(deps, self.supervisor.token()));
+        Ok(())
+    }
+}
+
+/// Sizes and counts in the configuration are 64 bits wide on every machine.
+fn count(setting: u64) -> usize {
+    usize::try_from(setting).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,251 @@
+//! One source: raw versions in, clean and quarantine commits out.
+
+use crate::Deps;
+use crate::domain::QualityReport;
+use crate::error::ValidationError;
+use crate::store::{clean_table_path, profile_path, quarantine_table_path, raw_table_path};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use prost::Message as _;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tidemill_bus::{Headers, Tail};
+use tidemill_contracts::events::{AlertRaised, CleanCommitted, Notice, notice};
+use tidemill_contracts::{headers, subjects};
+use tidemill_dataset::{CommitError, Snapshot, Table, VersionAdds};
+use tidemill_quality::{Freshness, Rules, UniqueState, Verdict, score};
+use tidemill_spec::Source;
+use tidemill_stats::TableProfile;
+use tidemill_telemetry::names;
+use tidemill_types::{Classified, Millis, SourceName, columns};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span, warn};
+
+/// Longest wait for a notice before the raw table is looked at anyway.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Wait before a consumer is started again after a passing failure.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Raw versions validated together at most.
+const VERSIONS_AT_ONCE: u64 = 64;
+/// Key of the watermark in commit metadata, as ingestion writes it.
+const WATERMARK_KEY: &str = "tidemill.watermark";
+
+/// Runs until `stop`; passing failures begin again at the clean table's cursor.
+pub(crate) async fn run(deps: Arc<Deps>, source: SourceName, stop: CancellationToken) -> Result<(), ValidationError> {
+    loop {
+        match follow(&deps, &source, &stop).await {
+            Err(error) if error.is_transient() && !stop.is_cancelled() => {
+                warn!(%source, %error, "validation pauses and begins again at the table's cursor");
+                tokio::time::sleep(PAUSE).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// One source with everything it needs.
+struct Follower<'a> {
+    deps: &'a Deps,
+    source: &'a SourceName,
+    declared: &'a Source,
+    rules: Rules,
+    unique: UniqueState,
+    raw: Table,
+    clean: Table,
+    quarantine: Table,
+    app_id: String,
+}
+
+async fn follow(deps: &Deps, source: &SourceName, stop: &CancellationToken) -> Result<(), ValidationError> {
+    let mut follower = Follower::open(deps, source).await?;
+    let project = &deps.spec.project;
+    let subject = subjects::notice(project, "raw", "committed");
+    let mut wake: Tail = deps.bus.tail(subjects::NOTICES_STREAM, vec![subject]).await?;
+    while !stop.is_cancelled() {
+        follower.catch_up().await?;
+        wake.next_within(LOOK_EVERY).await?;
+    }
+    follower.catch_up().await
+}
+
+impl<'a> Follower<'a> {
+    async fn open(deps: &'a Deps, source: &'a SourceName) -> Result<Self, ValidationError> {
+        let project = &deps.spec.project;
+        let missing = || ValidationError::NoSource(source.to_string());
+        let declared = deps.spec.sources.get(source).ok_or_else(missing)?;
+        let rules = deps.spec.quality.get(source).map(Vec::as_slice).unwrap_or_default();
+        let schema = declared.table_schema();
+        let storage = &deps.storage;
+        let raw = Table::open_or_create(storage, &raw_table_path(project, source), &schema).await?;
+        let clean = Table::open_or_create(storage, &clean_table_path(project, source), &schema).await?;
+        let rules = Rules::compile(declared, rules)?;
+        let quarantined = rules.check_rows(&RecordBatch::new_empty(Arc::clone(&schema)))?.quarantined.schema();
+        let quarantine = Table::open_or_create(storage, &quarantine_table_path(project, source), &quarantined).await?;
+        let mut follower = Self {
+            deps,
+            source,
+            declared,
+            unique: UniqueState::new(&rules, UniqueState::CAPACITY),
+            rules,
+            app_id: format!("raw/{project}/{source}"),
+            raw,
+            clean,
+            quarantine,
+        };
+        follower.remember_unique().await?;
+        Ok(follower)
+    }
+
+    /// What `unique` rules saw before this process started is in the clean table.
+    async fn remember_unique(&mut self) -> Result<(), ValidationError> {
+        let snapshot = self.clean.load().await?;
+        let mut scan = self.clean.scan(&snapshot, None, None);
+        while let Some(batch) = scan.next().await? {
+            self.unique.remember(&self.rules, &batch)?;
+        }
+        Ok(())
+    }
+
+    /// Validates every raw version that the clean table does not cover yet.
+    async fn catch_up(&mut self) -> Result<(), ValidationError> {
+        loop {
+            // Both snapshots are taken before anything is decided, so of two processes only one can commit.
+            let quarantine = self.quarantine.load().await?;
+            let clean = self.clean.load().await?;
+            let (set_aside, done) = (self.cursor(&quarantine).await?, self.cursor(&clean).await?);
+            let newest = self.raw.load().await?.version();
+            if newest <= done {
+                return Ok(());
+            }
+            // A quarantine ahead of the clean table is a commit that was interrupted half-way. Exactly its versions
+            // come next, so that their rows are not set aside twice.
+            let until = if set_aside > done { set_aside.min(newest) } else { newest.min(done + VERSIONS_AT_ONCE) };
+            let versions = self.raw.added_between(done, until).await?;
+            let span = info_span!("validate commit", otel.kind = "consumer", dataset.name = %self.source);
+            self.validate(quarantine, clean, &versions, until).instrument(span).await?;
+        }
+    }
+
+    /// Newest raw version that a table covers.
+    async fn cursor(&self, snapshot: &Snapshot) -> Result<u64, ValidationError> {
+        let done = snapshot.done(&self.app_id).await?.unwrap_or(0);
+        Ok(u64::try_from(done).unwrap_or(0))
+    }
+
+    async fn validate(
+        &mut self,
+        quarantine: Snapshot,
+        clean: Snapshot,
+        versions: &[VersionAdds],
+        until: u64,
+    ) -> Result<(), ValidationError> {
+        let files: Vec<_> = versions.iter().flat_map(|v| v.files.iter().cloned()).collect();
+        let batches = self.raw.read_files(&files, None).await?;
+        let rows = concat_batches(&self.raw.schema(), &batches)?;
+        let verdict = self.rules.check(&mut self.unique, &rows)?;
+        let watermark = versions.iter().filter_map(|v| v.metadata.get(WATERMARK_KEY)?.parse::<i64>().ok()).max();
+        let metadata: BTreeMap<String, String> =
+            watermark.map(|w| (WATERMARK_KEY.to_owned(), w.to_string())).into_iter().collect();
+        self.write_quarantine(quarantine, &verdict, until).await?;
+        let raw_version = i64::try_from(until).unwrap_or(i64::MAX);
+        self.write_report(&verdict, &rows, raw_version, watermark).await?;
+        let accepted = (verdict.accepted.num_rows() > 0).then(|| verdict.accepted.clone());
+        let committed = self
+            .clean
+            .commit(clean, accepted.as_slice(), &self.app_id, raw_version, metadata)
+            .await
+            .map_err(|e| conflict(e, self.clean.path()))?;
+        self.report(&verdict, committed.version, watermark).await
+    }
+
+    /// Quarantine is written first and is idempotent by its own note, so a crash in between doubles nothing.
+    async fn write_quarantine(&self, snapshot: Snapshot, verdict: &Verdict, until: u64) -> Result<(), ValidationError> {
+        if verdict.quarantined.num_rows() == 0 || self.cursor(&snapshot).await? >= until {
+            return Ok(());
+        }
+        let version = i64::try_from(until).unwrap_or(i64::MAX);
+        let rows = std::slice::from_ref(&verdict.quarantined);
+        let result = self.quarantine.commit(snapshot, rows, &self.app_id, version, BTreeMap::new()).await;
+        result.map(|_| ()).map_err(|e| conflict(e, self.quarantine.path()))
+    }
+
+    async fn write_report(
+        &self,
+        verdict: &Verdict,
+        rows: &RecordBatch,
+        raw_version: i64,
+        watermark: Option<i64>,
+    ) -> Result<(), ValidationError> {
+        let newest_known_at = newest(rows);
+        let profile = TableProfile::of(&verdict.accepted)?;
+        // Freshness is judged at the source's own watermark; a source that sends none is as fresh as its rows.
+        let at = watermark.map(Millis).or(newest_known_at).unwrap_or(Millis::MIN);
+        let freshness = Freshness::of(self.declared, newest_known_at, at);
+        let report = QualityReport {
+            raw_version,
+            checked: rows.num_rows() as u64,
+            quarantined: verdict.quarantined.num_rows() as u64,
+            blocked: verdict.blocked.clone(),
+            rules: verdict.results.clone(),
+            score: score(&verdict.results, &profile, &freshness),
+            newest_known_at,
+            profile,
+        };
+        let text = serde_json::to_vec(&report).unwrap_or_default();
+        let path = profile_path(&self.deps.spec.project, self.source, raw_version);
+        self.deps.storage.put(&path, text).await?;
+        Ok(())
+    }
+
+    async fn report(&self, verdict: &Verdict, version: u64, watermark: Option<i64>) -> Result<(), ValidationError> {
+        let labels = [("source", self.source.as_str())];
+        let metrics = &self.deps.metrics;
+        let (accepted, quarantined) = (verdict.accepted.num_rows() as u64, verdict.quarantined.num_rows() as u64);
+        metrics.counter(names::VALIDATION_ROWS).add(&labels, accepted + quarantined);
+        metrics.counter(names::VALIDATION_QUARANTINED).add(&labels, quarantined);
+        metrics.counter(names::VALIDATION_COMMITS).add(&labels, 1);
+        let fact = CleanCommitted {
+            source: self.source.to_string(),
+            table_version: i64::try_from(version).unwrap_or(i64::MAX),
+            rows: accepted,
+            quarantined,
+            known_until_ms: watermark.unwrap_or_default(),
+        };
+        self.notify("clean", "committed", notice::Fact::CleanCommitted(fact)).await?;
+        let Some(rule) = &verdict.blocked else {
+            return Ok(());
+        };
+        let alert = AlertRaised {
+            rule: rule.clone(),
+            severity: "page".to_owned(),
+            text: format!("rule {rule} blocked {quarantined} rows of {}", self.source),
+            window_start_ms: 0,
+        };
+        self.notify("alert", "raised", notice::Fact::AlertRaised(alert)).await
+    }
+
+    async fn notify(&self, noun: &str, participle: &str, fact: notice::Fact) -> Result<(), ValidationError> {
+        let project = &self.deps.spec.project;
+        let notice = Notice { project: project.to_string(), cycle_id: String::new(), fact: Some(fact) };
+        let mut sent = Headers::new();
+        if let Some(parent) = tidemill_telemetry::current_traceparent() {
+            sent.set(headers::TRACEPARENT, &parent)?;
+        }
+        self.deps.bus.publish(&subjects::notice(project, noun, participle), &sent, notice.encode_to_vec()).await?;
+        Ok(())
+    }
+}
+
+fn conflict(error: CommitError, table: &str) -> ValidationError {
+    match error {
+        CommitError::Other(error) => error.into(),
+        _ => ValidationError::Conflict(table.to_owned()),
+    }
+}
+
+fn newest(rows: &RecordBatch) -> Option<Millis> {
+    let known = rows.column_by_name(columns::KNOWN_AT)?;
+    let known = arrow::array::AsArray::as_primitive_opt::<arrow::datatypes::TimestampMillisecondType>(known.as_ref())?;
+    arrow::compute::max(known).map(Millis)
+}

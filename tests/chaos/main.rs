@@ -1,0 +1,3 @@
+//! Crashes at random instants: nothing that the bus acknowledged is lost or doubled.
+
+mod kills;

@@ -1,0 +1,152 @@
+//! What the double entry finds: a store, a bus or a message that lost something.
+
+use anyhow::{Context as _, Result};
+use std::path::Path;
+use std::time::Duration;
+use tidemill_ingestion::IngestionError;
+use tidemill_intake::IntakeError;
+use tidemill_testkit::eventually;
+use tidemill_tests::audit::Findings;
+use tidemill_tests::messages::{Form, Messages};
+use tidemill_tests::rig::make_streams;
+use tidemill_tests::{Published, Rig};
+use tidemill_types::Classified as _;
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_messages_are_counted_tombstones_wherever_they_stood() -> Result<()> {
+    let rig = Rig::start().await?;
+    let messages = Messages::new()?;
+    let mut published = Published::default();
+    let all: Vec<_> = (0..100).map(|n| Ok((messages.readings(Form::Object, n..n + 1)?, 1))).collect::<Result<_>>()?;
+    let last = published.publish(&rig.bus, &all).await?;
+    // In the middle, several together, and the very last one.
+    for sequence in [10, 50, 51, 52, 100] {
+        rig.bus.delete_message(&rig.stream()?, sequence).await?;
+        published.rows.remove(&i64::try_from(sequence)?);
+    }
+    let node = rig.ingestion().await?;
+    rig.caught_up(last).await?;
+    node.stop().await?;
+    let audit = rig.audit().await?;
+    assert_eq!(audit.against(&published), Findings::default());
+    assert_eq!((audit.counts.rows, audit.counts.tombstones), (95, 5));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_the_store_lost_are_replayed_from_the_bus() -> Result<()> {
+    let rig = Rig::start().await?;
+    let messages = Messages::new()?;
+    let mut published = Published::default();
+    let node = rig.ingestion().await?;
+    for round in 0..5 {
+        let batch = messages.readings(Form::Arrow, round * 100..round * 100 + 100)?;
+        let last = published.publish(&rig.bus, &[(batch, 100)]).await?;
+        rig.caught_up(last).await?;
+    }
+    node.stop().await?;
+    let before = rig.audit().await?;
+    assert_eq!(before.rows(), 500);
+    for version in before.versions - 1..=before.versions {
+        rig.store.storage().delete(&format!("{}/_delta_log/{version:020}.json", rig.raw()?)).await?;
+    }
+    assert_eq!(rig.audit().await?.rows(), 300);
+    let node = rig.ingestion().await?;
+    rig.caught_up(published.last()).await?;
+    node.stop().await?;
+    let audit = rig.audit().await?;
+    assert_eq!(audit.against(&published), Findings::default());
+    assert!(audit.has_exactly(0..500));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_re_created_stream_is_read_from_its_beginning_beside_what_the_table_holds() -> Result<()> {
+    let rig = Rig::start().await?;
+    let messages = Messages::new()?;
+    let mut published = Published::default();
+    let node = rig.ingestion().await?;
+    let old: Vec<_> = (0..20).map(|n| Ok((messages.readings(Form::Array, n..n + 1)?, 1))).collect::<Result<_>>()?;
+    rig.caught_up(published.publish(&rig.bus, &old).await?).await?;
+    // Sequences begin again, so the table is far ahead of the new stream while ingestion runs on.
+    assert!(rig.bus.delete_stream(&rig.stream()?).await?);
+    make_streams(&rig.bus, &rig.spec).await?;
+    let mut anew = Published::default();
+    let again = messages.readings(Form::Array, 5..6)?;
+    let last = anew.publish(&rig.bus, &[(messages.readings(Form::Array, 20..23)?, 3), (again, 1)]).await?;
+    rig.caught_up(last).await?;
+    node.stop().await?;
+    let audit = rig.audit().await?;
+    assert!(audit.numbers.keys().copied().eq(0..23) && audit.numbers.values().all(|times| *times == 1));
+    assert_eq!((audit.counts.rows, audit.counts.duplicates), (23, 1), "ids are known beyond the stream");
+    Ok(())
+}
+
+/// Puts an older copy of the bus's store in its place, as a restored backup would.
+async fn with_a_bus_that_lost_its_tail(rig: &mut Rig) -> Result<i64> {
+    let messages = Messages::new()?;
+    let mut published = Published::default();
+    published.publish(&rig.bus, &[(messages.readings(Form::Array, 0..5)?, 5)]).await?;
+    rig.nats.server().stop().await?;
+    let (store, copied) = (rig.nats.dir().join("jetstream"), rig.nats.dir().join("copied"));
+    copy(&store, &copied)?;
+    rig.nats.server().restart().await?;
+    let mut last = 0;
+    for n in 5..9 {
+        // The connection comes back by itself.
+        let message = messages.readings(Form::Array, n..n + 1)?.with_id(&format!("m{n}"))?;
+        let is_back = eventually(SOON, || async { rig.bus.ping().await.is_ok() });
+        anyhow::ensure!(is_back.await, "the bus did not come back");
+        last = published.publish(&rig.bus, &[(message, 1)]).await?;
+    }
+    rig.caught_up(last).await?;
+    rig.nats.server().stop().await?;
+    std::fs::remove_dir_all(&store)?;
+    std::fs::rename(&copied, &store)?;
+    rig.nats.server().restart().await?;
+    Ok(last)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_lost_its_tail_stops_a_running_source_with_an_alarm() -> Result<()> {
+    let mut rig = Rig::start().await?;
+    let node = rig.ingestion().await?;
+    with_a_bus_that_lost_its_tail(&mut rig).await?;
+    let error = node.ended(SOON).await?.err().context("ingestion went on over lost messages")?;
+    assert!(!error.is_transient(), "{error}");
+    let code = error.code().to_string();
+    assert!(code == "TM0401" || code == "TM0610", "{code}: {error}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_lost_its_tail_is_noticed_at_the_start() -> Result<()> {
+    let mut rig = Rig::start().await?;
+    let node = rig.ingestion().await?;
+    let last = with_a_bus_that_lost_its_tail(&mut rig).await?;
+    // Whatever became of the first process, the next one says what is wrong.
+    node.abort().await;
+    let error = rig.ingestion().await?.ended(SOON).await?.err().context("ingestion started over lost messages")?;
+    let IngestionError::Intake(IntakeError::Epoch { stream_last, table_done, .. }) = &error else {
+        anyhow::bail!("{error}");
+    };
+    assert_eq!((*stream_last, *table_done), (1, last));
+    assert_eq!(error.code().to_string(), "TM0401");
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Several crates together on real servers: streams into tables, hostile input, object stores, validation.
+
+mod hostile;
+mod ingestion;
+mod losses;
+mod s3;
+mod validation;

@@ -1,0 +1,115 @@
+//! Ingestion beside what bounds it: the raw drain of the bus, and the Parquet encoder.
+
+use anyhow::{Result, ensure};
+use std::time::{Duration, Instant};
+use tidemill_bus::{BatchPublisher, OrderedReader, Outgoing};
+use tidemill_dataset::Table;
+use tidemill_ingestion::Options;
+use tidemill_storage::Storage;
+use tidemill_testkit::Store;
+use tidemill_tests::Rig;
+use tidemill_tests::messages::{self, Form, Messages};
+use tidemill_tests::rig::{caught_up, make_streams};
+
+/// Best of so many runs: other load on the machine only ever slows one down.
+const RUNS: usize = 3;
+
+fn per_second(count: i64, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}
+
+async fn publish(rig: &Rig, form: Form, events: i64, rows: i64) -> Result<i64> {
+    make_streams(&rig.bus, &rig.spec).await?;
+    let messages = Messages::new()?;
+    let mut last = 0;
+    let mut next = 0;
+    while next < events {
+        let mut part: Vec<Outgoing> = Vec::new();
+        while part.len() < 1_000 && next < events {
+            part.push(messages.readings(form, next..next + rows)?);
+            next += rows;
+        }
+        last = i64::try_from(BatchPublisher::new(&rig.bus).publish(&part).await?.last_sequence().unwrap_or(0))?;
+    }
+    Ok(last)
+}
+
+/// Time to read every message of the stream, doing nothing with it.
+async fn drain(rig: &Rig, last: i64) -> Result<Duration> {
+    let bus = rig.nats.bus().await?;
+    let begin = Instant::now();
+    let mut reader = OrderedReader::open(&bus, &rig.stream()?, 1).await?;
+    let mut seen = 0;
+    while seen < last {
+        let entries = reader.next_ready(4_096, 8 << 20, Duration::from_secs(10)).await?;
+        ensure!(!entries.is_empty(), "the bus went silent");
+        seen += i64::try_from(entries.len())?;
+    }
+    Ok(begin.elapsed())
+}
+
+/// Time from the start of ingestion until the table has everything, into an empty store.
+async fn ingest(rig: &Rig, last: i64, rows: i64) -> Result<Duration> {
+    let store = Store::local()?;
+    let options = Options { commit_age: Duration::from_millis(250), ..Options::default() };
+    let begin = Instant::now();
+    let node = rig.ingestion_with(store.storage(), options).await?;
+    caught_up(&rig.bus, store.storage(), &rig.raw()?, &rig.stream()?, last).await?;
+    let took = begin.elapsed();
+    node.stop().await?;
+    let found = Table::open(store.storage(), &rig.raw()?).await?.load().await?.num_rows();
+    ensure!(found == u64::try_from(rows)?, "{found} rows of {rows}");
+    Ok(took)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "benchmark"]
+async fn ingestion_of_single_events() -> Result<()> {
+    const EVENTS: i64 = 200_000;
+    let rig = Rig::start().await?;
+    let last = publish(&rig, Form::Object, EVENTS, 1).await?;
+    let (mut drained, mut ingested) = (Duration::MAX, Duration::MAX);
+    for _ in 0..RUNS {
+        drained = drained.min(drain(&rig, last).await?);
+        ingested = ingested.min(ingest(&rig, last, EVENTS).await?);
+    }
+    println!(
+        "ingestion of one-event JSON messages: {:.0} events/s; raw drain: {:.0} messages/s; ratio {:.2}",
+        per_second(EVENTS, ingested),
+        per_second(EVENTS, drained),
+        drained.as_secs_f64() / ingested.as_secs_f64(),
+    );
+    Ok(())
+}
+
+/// Time to encode and store the same rows as Parquet, by one thread.
+async fn encode(storage: &Storage, rows: i64, step: i64) -> Result<Duration> {
+    let mut batches = Vec::new();
+    for first in (0..rows).step_by(usize::try_from(step)?) {
+        batches.push(messages::batch(first..first + step)?);
+    }
+    let begin = Instant::now();
+    tidemill_dataset::write_parquet(storage, "encoded.parquet", &batches).await?;
+    Ok(begin.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "benchmark"]
+async fn ingestion_of_arrow_batches() -> Result<()> {
+    const ROWS: i64 = 2_000_000;
+    const STEP: i64 = 5_000;
+    let rig = Rig::start().await?;
+    let last = publish(&rig, Form::Arrow, ROWS, STEP).await?;
+    let (mut encoded, mut ingested) = (Duration::MAX, Duration::MAX);
+    for _ in 0..RUNS {
+        encoded = encoded.min(encode(rig.store.storage(), ROWS, STEP).await?);
+        ingested = ingested.min(ingest(&rig, last, ROWS).await?);
+    }
+    println!(
+        "ingestion of Arrow batches of {STEP}: {:.0} rows/s; Parquet encoder on one core: {:.0} rows/s; ratio {:.2}",
+        per_second(ROWS, ingested),
+        per_second(ROWS, encoded),
+        encoded.as_secs_f64() / ingested.as_secs_f64(),
+    );
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! Benchmarks: each prints its figures and a ratio to something measured in the same run.
+//!
+//! Ignored by `cargo test`; `cargo bench-all` runs them one after the other.
+
+mod ingestion;
