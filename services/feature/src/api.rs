@@ -102,8 +102,13 @@ impl Api {
         fields.push(Field::new(STATUS, DataType::Utf8, false));
         columns.push(Arc::new(status));
         let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        let newest: HashMap<String, i64> =
-            reading.newest_known_at.iter().filter_map(|(s, t)| t.map(|t| (s.to_string(), t.0))).collect();
+        // Nothing later than the instants asked for was used.
+        let asked_until = as_of.iter().copied().max().unwrap_or(Millis::MAX);
+        let newest: HashMap<String, i64> = reading
+            .newest_known_at
+            .iter()
+            .filter_map(|(s, t)| t.map(|t| (s.to_string(), t.min(asked_until).0)))
+            .collect();
         Ok(ReadOnlineResponse {
             rows: encode_stream(&[rows]).map_err(|e| bad(e.to_string()))?.into(),
             plan_digest: self.plan.digest().to_string(),

@@ -123,10 +123,19 @@ async fn spawn_from_lasting_thread(mut command: Command) -> io::Result<Child> {
         }
         sender
     });
+    apart_from_terminal(&mut command);
     die_with_parent(&mut command);
     let (answer, answered) = oneshot::channel();
     spawner.send((command, answer)).map_err(|_| io::Error::other("the thread that starts servers is gone"))?;
     answered.await.map_err(|_| io::Error::other("the thread that starts servers is gone"))?
+}
+
+/// Ctrl-C reaches every process of the terminal's group; a server must outlive the drain of those that use it.
+fn apart_from_terminal(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(not(unix))]
+    let _ = command;
 }
 
 #[cfg(target_os = "linux")]

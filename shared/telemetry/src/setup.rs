@@ -9,6 +9,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use std::io::IsTerminal as _;
 use std::time::Duration;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
@@ -76,12 +77,13 @@ pub fn init(options: &TelemetryOptions) -> Result<Telemetry, Error> {
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if json {
-        lines.event_format(JsonLine).boxed()
+        lines.event_format(JsonLine).with_filter(filter).boxed()
     } else {
-        lines.with_ansi(terminal).with_target(false).compact().boxed()
+        lines.with_ansi(terminal).with_target(false).compact().with_filter(filter).boxed()
     };
+    // Quiet logs must not cost the trace ids: spans exist whatever the logs show.
     // The span layer comes first, so that the ids of a span exist when its lines are written.
-    tracing_subscriber::registry().with(filter).with(spans).with(lines).try_init().map_err(|_| Error::Twice)?;
+    tracing_subscriber::registry().with(spans.with_filter(LevelFilter::INFO)).with(lines).try_init().map_err(|_| Error::Twice)?;
     Ok(Telemetry { provider, metrics: Metrics::new() })
 }
 

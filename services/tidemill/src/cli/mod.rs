@@ -3,6 +3,7 @@
 mod dataset;
 mod dead;
 mod events;
+mod history;
 mod lifecycle;
 mod observe;
 pub(crate) mod output;

@@ -36,7 +36,21 @@ pub(crate) struct DemoArgs {
     /// Last month to replay, 2 to 12.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(2..=12))]
     months: u32,
+    /// Take free ports instead of the configured ones, so that several demos can run.
+    #[arg(long)]
+    free_ports: bool,
 }
+
+/// Every address of the process.
+const ADDRESSES: [&str; 7] = [
+    "admin.bind",
+    "feature.grpc",
+    "training.grpc",
+    "evaluation.grpc",
+    "serving.grpc",
+    "serving.http",
+    "monitoring.grpc",
+];
 
 /// Starts everything, tells the story, and stays up unless told otherwise.
 ///
@@ -56,6 +70,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
     std::fs::create_dir_all(&args.data_dir)?;
     let data_dir = args.data_dir.canonicalize()?;
     let mut settings: Vec<(String, String)> = SETTINGS.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    if args.free_ports {
+        settings.extend(ADDRESSES.map(|key| (key.to_owned(), "127.0.0.1:0".to_owned())));
+    }
     settings.push(("data_dir".to_owned(), data_dir.display().to_string()));
     let config = Config::load_with(None, &ProcessEnvironment, &settings)?;
     let running =

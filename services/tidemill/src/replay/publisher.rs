@@ -65,7 +65,8 @@ fn messages(
     let mut at = 0;
     while at < slice.num_rows() {
         let rows = slice.slice(at, ROWS_PER_MESSAGE.min(slice.num_rows() - at));
-        let id = format!("{}-{}", history.source, first + at);
+        // First row and length: other slices of the same history never share an id with different rows.
+        let id = format!("{}-{}+{}", history.source, first + at, rows.num_rows());
         at += rows.num_rows();
         let headers =
             base_headers(&id, &history.event_type, until)?.with(headers::CONTENT_TYPE, headers::ARROW_STREAM)?;
