@@ -83,7 +83,11 @@ pub fn init(options: &TelemetryOptions) -> Result<Telemetry, Error> {
     };
     // Quiet logs must not cost the trace ids: spans exist whatever the logs show.
     // The span layer comes first, so that the ids of a span exist when its lines are written.
-    tracing_subscriber::registry().with(spans.with_filter(LevelFilter::INFO)).with(lines).try_init().map_err(|_| Error::Twice)?;
+    tracing_subscriber::registry()
+        .with(spans.with_filter(LevelFilter::INFO))
+        .with(lines)
+        .try_init()
+        .map_err(|_| Error::Twice)?;
     Ok(Telemetry { provider, metrics: Metrics::new() })
 }
 
