@@ -2,4 +2,8 @@
 //!
 //! Ignored by `cargo test`; `cargo bench-all` runs them one after the other.
 
+mod features;
+mod flights;
 mod ingestion;
+mod serving;
+mod training;

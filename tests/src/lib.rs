@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod books;
 pub mod messages;
+pub mod python;
 pub mod rig;
 
 pub use audit::Audit;

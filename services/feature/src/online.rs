@@ -8,15 +8,16 @@ use crate::error::FeatureServiceError;
 use crate::store::{Checkpoint, Checkpoints, Position};
 use crate::{Deps, Options};
 use arrow::array::ArrayRef;
+use arrow::compute::concat_batches;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemill_bus::{Bus, Entry, Message, OrderedReader};
-use tidemill_conform::{Conform, MessageIn};
-use tidemill_contracts::{headers, subjects};
+use tidemill_bus::{Bus, Entry, OrderedReader};
+use tidemill_conform::Conform;
+use tidemill_contracts::subjects;
 use tidemill_features::{Engine, Plan, Reading};
-use tidemill_intake::{Window, identity};
+use tidemill_intake::{Event, Window, decode};
 use tidemill_quality::{Rules, UniqueState};
 use tidemill_spec::Spec;
 use tidemill_telemetry::{Metrics, names};
@@ -218,28 +219,12 @@ impl Consumer {
     }
 
     fn apply(&mut self, entries: &[Entry]) -> Result<(), FeatureServiceError> {
-        let messages: Vec<&Message> = entries.iter().filter_map(Entry::message).collect();
-        let with_rows = |m: &&&Message| m.headers.get(headers::CE_TYPE) != Some(headers::TYPE_WATERMARK);
-        let mut fresh: Vec<(&Message, String)> = Vec::with_capacity(messages.len());
-        for message in messages.iter().filter(with_rows) {
-            let id = identity(message);
-            if self.window.note(&id) {
-                fresh.push((message, id));
-            }
-        }
-        let inputs: Vec<MessageIn<'_>> = fresh
-            .iter()
-            .map(|(m, id)| MessageIn {
-                seq: i64::try_from(m.seq).unwrap_or(i64::MAX),
-                content_type: m.headers.get(headers::CONTENT_TYPE).unwrap_or_default(),
-                event_id: id,
-                arrived_at: m.published_at,
-                body: &m.payload,
-            })
-            .collect();
+        let events: Vec<Event<'_>> = entries.iter().filter_map(Entry::message).map(Event::of).collect();
+        let said = events.iter().filter_map(|event| event.watermark).max();
+        let with_rows = events.into_iter().filter(|event| event.has_rows).collect();
         // What is refused here is refused by ingestion too, which writes the dead letter.
-        let (batch, _) = self.conform.messages(&inputs);
-        let said = messages.iter().filter_map(|m| m.headers.get(headers::WATERMARK)?.parse().ok()).map(Millis).max();
+        let batches = decode(&self.conform, &mut self.window, with_rows).batches;
+        let batch = concat_batches(&self.conform.schema(), &batches)?;
         let last = entries.last().map_or(0, Entry::seq);
         let accepted = {
             let mut state = self.state.write();

@@ -65,6 +65,12 @@ pub(crate) async fn open(context: &Context, request: &CycleRequest) -> Result<Ru
 
 /// Carries a cycle to its candidate.
 pub(crate) async fn carry_out(context: &Context, run: &mut RunRecord) -> Result<(), TrainingError> {
+    let applied = context.spec.digest();
+    if run.spec_digest != applied.as_str() {
+        // Workers refuse its trials, so it would only hold up the cycles behind it.
+        let (began, applied) = (run.spec_digest.clone(), applied.to_string());
+        return Err(TrainingError::SpecChanged { began, applied });
+    }
     let began = Instant::now();
     run.state = RunState::Running;
     run.failure = None;

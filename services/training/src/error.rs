@@ -97,6 +97,14 @@ pub enum TrainingError {
         /// Cause.
         reason: String,
     },
+    /// The project was applied anew after the cycle had begun.
+    #[error("the cycle began with project file {began}, the applied one is {applied}; ask for a new cycle")]
+    SpecChanged {
+        /// Digest of the file that the cycle began with.
+        began: String,
+        /// Digest of the file that is applied.
+        applied: String,
+    },
     /// A request that makes no sense.
     #[error("{0}")]
     Request(String),
@@ -126,6 +134,7 @@ impl Classified for TrainingError {
                 ErrorKind::Invalid
             }
             Self::Leak(_) => ErrorKind::Refused,
+            Self::SpecChanged { .. } => ErrorKind::Conflict,
             Self::NoRun(_) => ErrorKind::NotFound,
             Self::TrialsLate { .. } => ErrorKind::TimedOut,
             Self::Digest { .. } | Self::Object { .. } => ErrorKind::Corrupt,
@@ -158,6 +167,7 @@ impl Classified for TrainingError {
             Self::Request(_) => 961,
             Self::NoRun(_) => 962,
             Self::Task(_) => 963,
+            Self::SpecChanged { .. } => 964,
         })
     }
 

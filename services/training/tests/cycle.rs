@@ -185,7 +185,7 @@ async fn a_request_becomes_one_signed_candidate() {
     let rows = arrow::ipc::reader::StreamReader::try_new(examples.as_ref(), None).unwrap().next().unwrap().unwrap();
     let expected: Vec<f64> = serde_json::from_slice(bundle.require("examples.json").unwrap()).unwrap();
     assert_eq!(model.predict(&rows).unwrap(), expected);
-    let sealed = record.sealed.unwrap();
+    let sealed = record.sealed.clone().unwrap();
     assert_eq!(sealed.until, Millis(1_059 * DAY));
 
     // The same request again changes nothing; the next cycle, which is taken after it, is another candidate.
@@ -194,6 +194,20 @@ async fn a_request_becomes_one_signed_candidate() {
     request(&bus, &spec, "c-2", "three").await;
     while candidate(&mut tail).await.run_id != "c-2" {}
     assert_eq!(storage.get(&run_path("shop", "c-1")).await.unwrap(), before);
+
+    // A cycle that began with another project file ends by name instead of waiting for trials that nobody takes.
+    let began =
+        RunRecord { cycle: "c-3".to_owned(), state: RunState::Running, spec_digest: "other".to_owned(), ..record };
+    storage.put(&run_path("shop", "c-3"), serde_json::to_vec(&began).unwrap()).await.unwrap();
+    request(&bus, &spec, "c-3", "four").await;
+    let failure = loop {
+        let run: RunRecord = serde_json::from_slice(&storage.get(&run_path("shop", "c-3")).await.unwrap()).unwrap();
+        if run.state != RunState::Running {
+            break run.failure.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(failure.code, "TM0964");
     stop.cancel();
     role.await.unwrap().unwrap();
     // Two bundles, each with manifest and signature.

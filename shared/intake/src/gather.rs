@@ -99,59 +99,37 @@ impl Gathered {
         messages: &[Message],
         poison: impl Fn(i64) -> bool,
     ) {
-        let mut fresh: Vec<&Message> = Vec::with_capacity(messages.len());
-        let mut again: Vec<&Message> = Vec::new();
+        let mut events = Vec::with_capacity(messages.len());
         for message in messages {
-            self.last_seq = Some(signed(message.seq));
-            self.note_headers(message);
-            if message.headers.get(headers::CE_TYPE) == Some(headers::TYPE_WATERMARK) {
+            let event = Event::of(message);
+            self.last_seq = Some(event.seq());
+            self.note_headers(&event);
+            if !event.has_rows {
                 self.counts.watermarks += 1;
-                continue;
-            }
-            if poison(signed(message.seq)) {
+            } else if poison(event.seq()) {
                 self.refuse(message, None, "TM0404", "this message ended the process twice while it was decoded", "");
-                continue;
+            } else {
+                events.push(event);
             }
-            let id = identity(message);
-            let mut is_new = window.note(&id);
-            if !is_new && !fresh.is_empty() {
-                // What came first under this id may be among those not decoded yet, and be refused.
-                self.land(conform, window, &std::mem::take(&mut fresh));
-                is_new = window.note(&id);
-            }
-            if is_new { fresh.push(message) } else { again.push(message) }
         }
-        self.land(conform, window, &fresh);
+        let decoded = decode(conform, window, events);
+        for (message, reject) in decoded.refused {
+            self.refuse(message, reject.row, &reject.code.to_string(), &reject.reason, &reject.position);
+        }
+        for batch in decoded.batches {
+            self.counts.rows += batch.num_rows() as u64;
+            self.bytes += batch.get_array_memory_size();
+            self.batches.push(batch);
+        }
         // Decoded only to be counted: the books are kept in rows.
-        for (repeated, refused) in run(conform, &again) {
+        for (repeated, refused) in run(conform, &decoded.repeated) {
             self.counts.duplicates += (repeated.num_rows() + refused.len()) as u64;
         }
     }
 
-    /// Decodes messages seen for the first time. The id of one that leaves no row is free again: its producer may
-    /// mend the event and send it once more.
-    fn land(&mut self, conform: &Conform, window: &mut Window, fresh: &[&Message]) {
-        for (batch, rejects) in run(conform, fresh) {
-            self.counts.rows += batch.num_rows() as u64;
-            for (seq, reject) in rejects {
-                // Messages are in sequence order, so the message of a refusal is found by bisection.
-                let Ok(at) = fresh.binary_search_by_key(&seq, |m| signed(m.seq)) else { continue };
-                self.refuse(fresh[at], reject.row, &reject.code.to_string(), &reject.reason, &reject.position);
-                if reject.row.is_none() || !has_rows_of(&batch, seq) {
-                    window.forget(&identity(fresh[at]));
-                }
-            }
-            if batch.num_rows() > 0 {
-                self.bytes += batch.get_array_memory_size();
-                self.batches.push(batch);
-            }
-        }
-    }
-
-    fn note_headers(&mut self, message: &Message) {
-        let watermark = message.headers.get(headers::WATERMARK).and_then(|w| w.parse::<i64>().ok()).map(Millis);
-        self.watermark = self.watermark.max(watermark);
-        if let Some(parent) = message.headers.get(headers::TRACEPARENT)
+    fn note_headers(&mut self, event: &Event<'_>) {
+        self.watermark = self.watermark.max(event.watermark);
+        if let Some(parent) = event.traceparent
             && self.traceparents.len() < LINKS
         {
             self.traceparents.push(parent.to_owned());
@@ -172,14 +150,120 @@ impl Gathered {
     }
 }
 
-/// What tells one event from another: CloudEvents say that source and id together are unique.
-#[must_use]
-pub fn identity(message: &Message) -> String {
-    match (message.headers.get(headers::CE_SOURCE), message.headers.get(headers::CE_ID)) {
-        (Some(source), Some(id)) => format!("{source}#{id}"),
-        (None, Some(id)) => id.to_owned(),
-        // Without an id nobody can say that two events are the same one.
-        _ => format!("@{}", message.seq),
+/// A message with what its headers say, read once: looking a header up costs more than reading them all.
+#[derive(Clone, Debug)]
+pub struct Event<'a> {
+    /// The message.
+    pub message: &'a Message,
+    /// What tells it from every other: CloudEvents say that source and id together are unique.
+    pub identity: String,
+    /// Media type of the body; empty means JSON.
+    pub content_type: &'a str,
+    /// Instant up to which its source is complete, if its producer says so.
+    pub watermark: Option<Millis>,
+    /// W3C trace context.
+    pub traceparent: Option<&'a str>,
+    /// False for a message that carries only a watermark.
+    pub has_rows: bool,
+}
+
+impl<'a> Event<'a> {
+    /// Reads the headers of a message.
+    #[must_use]
+    pub fn of(message: &'a Message) -> Self {
+        let (mut source, mut id) = (None, None);
+        let mut event = Self {
+            message,
+            identity: String::new(),
+            content_type: "",
+            watermark: None,
+            traceparent: None,
+            has_rows: true,
+        };
+        for (name, value) in message.headers.iter() {
+            match name {
+                headers::CE_SOURCE => source = Some(value),
+                headers::CE_ID => id = Some(value),
+                headers::CE_TYPE => event.has_rows = value != headers::TYPE_WATERMARK,
+                headers::CONTENT_TYPE => event.content_type = value,
+                headers::WATERMARK => event.watermark = value.parse().ok().map(Millis),
+                headers::TRACEPARENT => event.traceparent = Some(value),
+                _ => {}
+            }
+        }
+        event.identity = match (source, id) {
+            (Some(source), Some(id)) => format!("{source}#{id}"),
+            (None, Some(id)) => id.to_owned(),
+            // Without an id nobody can say that two events are the same one.
+            _ => format!("@{}", message.seq),
+        };
+        event
+    }
+
+    /// Its sequence in the stream.
+    #[must_use]
+    pub fn seq(&self) -> i64 {
+        signed(self.message.seq)
+    }
+
+    /// As conforming wants it.
+    #[must_use]
+    pub fn input(&self) -> MessageIn<'_> {
+        MessageIn {
+            seq: self.seq(),
+            content_type: self.content_type,
+            event_id: &self.identity,
+            arrived_at: self.message.published_at,
+            body: &self.message.payload,
+        }
+    }
+}
+
+/// What a run of events amounts to.
+#[derive(Debug, Default)]
+pub struct Decoded<'a> {
+    /// Accepted rows, in sequence order; no batch is empty.
+    pub batches: Vec<RecordBatch>,
+    /// What was refused, and why.
+    pub refused: Vec<(&'a Message, Reject)>,
+    /// Events that came again and were not decoded.
+    pub repeated: Vec<Event<'a>>,
+}
+
+/// Tells repeated events from new ones and decodes the new ones; everybody who reads a source does it here, so that
+/// all hold the same rows. The id of an event that leaves no row is free again: its producer may mend the event and
+/// send it once more.
+pub fn decode<'a>(conform: &Conform, window: &mut Window, events: Vec<Event<'a>>) -> Decoded<'a> {
+    let mut decoded = Decoded::default();
+    let mut fresh: Vec<Event<'a>> = Vec::with_capacity(events.len());
+    for event in events {
+        let mut is_new = window.note(&event.identity);
+        if !is_new && !fresh.is_empty() {
+            // What came first under this id may be among those not decoded yet, and be refused.
+            decoded.land(conform, window, &std::mem::take(&mut fresh));
+            is_new = window.note(&event.identity);
+        }
+        if is_new { fresh.push(event) } else { decoded.repeated.push(event) }
+    }
+    decoded.land(conform, window, &fresh);
+    decoded
+}
+
+impl<'a> Decoded<'a> {
+    fn land(&mut self, conform: &Conform, window: &mut Window, fresh: &[Event<'a>]) {
+        for (batch, rejects) in run(conform, fresh) {
+            for (seq, reject) in rejects {
+                // Events are in sequence order, so the event of a refusal is found by bisection.
+                let Ok(at) = fresh.binary_search_by_key(&seq, Event::seq) else { continue };
+                if reject.row.is_none() || !has_rows_of(&batch, seq) {
+                    window.forget(&fresh[at].identity);
+                }
+                self.refused.push((fresh[at].message, reject));
+            }
+            if batch.num_rows() > 0 {
+                self.batches.push(batch);
+            }
+        }
     }
 }
 
@@ -192,26 +276,15 @@ fn has_rows_of(batch: &RecordBatch, seq: i64) -> bool {
 type Landed = (RecordBatch, Vec<(i64, Reject)>);
 
 /// Decodes messages, in as few batches as they fit into.
-fn run(conform: &Conform, messages: &[&Message]) -> Vec<Landed> {
-    if messages.is_empty() {
+fn run(conform: &Conform, events: &[Event<'_>]) -> Vec<Landed> {
+    if events.is_empty() {
         return Vec::new();
     }
-    let ids: Vec<String> = messages.iter().map(|m| identity(m)).collect();
-    let inputs: Vec<MessageIn<'_>> = messages
-        .iter()
-        .zip(&ids)
-        .map(|(m, id)| MessageIn {
-            seq: signed(m.seq),
-            content_type: m.headers.get(headers::CONTENT_TYPE).unwrap_or_default(),
-            event_id: id,
-            arrived_at: m.published_at,
-            body: &m.payload,
-        })
-        .collect();
+    let inputs: Vec<MessageIn<'_>> = events.iter().map(Event::input).collect();
     let landed = conform.messages(&inputs);
     // A message is not to be refused because of the company it came in.
-    if messages.len() > 1 && landed.1.iter().any(|(_, reject)| reject.code == BATCH_FULL) {
-        let (left, right) = messages.split_at(messages.len() / 2);
+    if events.len() > 1 && landed.1.iter().any(|(_, reject)| reject.code == BATCH_FULL) {
+        let (left, right) = events.split_at(events.len() / 2);
         let mut halves = run(conform, left);
         halves.extend(run(conform, right));
         return halves;

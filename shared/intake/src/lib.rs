@@ -21,6 +21,6 @@ mod writer;
 
 pub use dedupe::Window;
 pub use error::IntakeError;
-pub use gather::{COUNTS_KEY, Counts, Gathered, identity};
+pub use gather::{COUNTS_KEY, Counts, Decoded, Event, Gathered, decode};
 pub use head::Head;
 pub use writer::{Committed, Intake, IntakeOptions, WATERMARK_KEY};
