@@ -87,7 +87,8 @@ async fn rows_dead_letters_duplicates_and_tombstones_add_up_to_what_was_publishe
     let again = [(arrow_twice, 50), (messages.watermark(Millis(BEGIN.0 + 5))?, 0)];
     let last = published.publish(&rig.bus, &again).await?;
     rig.caught_up(last).await?;
-    let dead = node.metrics.counter(names::INGESTION_DEAD_LETTERS).with(&[("source", "readings")]).get();
+    let dead = node.metrics.counter(names::INGESTION_DEAD_LETTERS).with(&[("source", "readings")]);
+    // The process counts a commit after it has made it, so the table may be ahead until it has stopped.
     node.stop().await?;
     let counts = rig.audit().await?.counts;
     assert_eq!((counts.rows, counts.dead, counts.duplicates), (10 * 63 + 1 + 50, 3, 50));
@@ -95,7 +96,7 @@ async fn rows_dead_letters_duplicates_and_tombstones_add_up_to_what_was_publishe
     assert_eq!((counts.tombstones, counts.watermarks), (1, 1));
     let total = u64::try_from(published.total())?;
     assert_eq!(counts.rows + counts.dead + counts.duplicates + 2, total);
-    assert_eq!(dead, 3, "what the process counted");
+    assert_eq!(dead.get(), 3, "what the process counted");
     assert_eq!(rig.dead_letters().await?.len(), 3);
     Ok(())
 }
