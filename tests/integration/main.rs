@@ -1,7 +1,8 @@
-//! Several crates together on real servers: streams into tables, hostile input, object stores, validation.
+//! Several crates together on real servers: streams into tables, hostile input, object stores, validation, telemetry.
 
 mod hostile;
 mod ingestion;
 mod losses;
 mod s3;
+mod telemetry;
 mod validation;

@@ -2,6 +2,7 @@
 //!
 //! Ignored by `cargo test`; `cargo bench-all` runs them one after the other.
 
+mod console;
 mod features;
 mod flights;
 mod ingestion;

@@ -4,6 +4,7 @@ use crate::flights::{Flights, Labelled};
 use anyhow::{Context as _, Result, ensure};
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
+use arrow::ipc::writer::StreamWriter;
 use prost::Message as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -106,7 +107,9 @@ fn bundle(spec: &Spec, data: &Labelled, key: &SigningKey) -> Result<BundleBytes>
         lineage: Vec::new(),
     };
     let writer = BundleWriter::new(draft).model(model.save()?)?;
-    let writer = writer.file(file::EXAMPLES, tidemill_conform::encode_stream(&[examples])?)?;
+    let mut stream = StreamWriter::try_new(Vec::new(), &examples.schema())?;
+    stream.write(&examples)?;
+    let writer = writer.file(file::EXAMPLES, stream.into_inner()?)?;
     Ok(writer.file(file::EXPECTED, serde_json::to_vec(&expected)?)?.sign(key)?)
 }
 
@@ -192,7 +195,7 @@ async fn serve(
     let run = "run-1".parse().map_err(|e| anyhow::anyhow!("{e:?}"))?;
     let new = NewVersion { digest: bundle.digest.clone(), run, cycle: None, created: Millis(0) };
     registry.register(&spec.project, &new).await?;
-    let by = MoveRequest { by: "load".to_owned(), reason: "load".to_owned(), at: Millis(0) };
+    let by = MoveRequest { by: "load".to_owned(), reason: "load".to_owned(), at: Millis(0), traceparent: None };
     registry.set_alias(&spec.project, "champion", &bundle.digest, None, by).await?;
     let grpc = TcpListener::bind("127.0.0.1:0").await?;
     let address = grpc.local_addr()?;
@@ -212,7 +215,8 @@ async fn serve(
         config: Config::default(),
     };
     let task = tokio::spawn(tidemill_serving::run(deps));
-    tokio::time::timeout(Duration::from_secs(30), readiness.ready()).await.context("no model was loaded")?;
+    let ready = tokio::time::timeout(Duration::from_secs(30), readiness.ready()).await;
+    ready.with_context(|| format!("no model was loaded: {:?}", readiness.unmet()))?;
     Ok((address, task))
 }
 

@@ -6,14 +6,14 @@ use crate::judgement::{Judgement, judge, scorecard_path};
 use crate::notices::{dead_letters, tell};
 use prost::Message as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidemill_bus::{Job, Notices};
 use tidemill_contracts::events::{AlertRaised, CandidateEvaluated, CandidateTrained, Notice, notice::Fact};
 use tidemill_contracts::subjects;
 use tidemill_telemetry::names;
 use tidemill_types::{Classified, Digest};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, Span, error, info, info_span, warn};
 
 /// Longest wait for a notice, so that shutdown is noticed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -52,7 +52,11 @@ async fn take(context: &Context, job: &Job) -> Result<(), EvaluationError> {
     let Some(model) = Digest::parse(&fact.model_digest) else {
         return Ok(job.term("the notice names no model").await?);
     };
-    match judge(context, &fact.run_id, &model).await {
+    let began = Instant::now();
+    let judged = judge(context, &fact.run_id, &model).await;
+    let labels = [("project", context.spec.project.as_str())];
+    context.metrics.histogram(names::EVALUATION_SECONDS).observe(&labels, began.elapsed().as_secs_f64());
+    match judged {
         Ok(judgement) => report(context, &cycle, &fact, &judgement).await?,
         Err(error) if error.is_transient() && job.attempt < ATTEMPTS => {
             warn!(cycle, %error, "the judgement pauses");
@@ -104,6 +108,7 @@ async fn fail(
     reason: &EvaluationError,
 ) -> Result<(), EvaluationError> {
     let project = &context.spec.project;
+    tidemill_telemetry::failed(&Span::current(), reason.code());
     error!(cycle, model = fact.model_digest, code = %reason.code(), "the candidate cannot be judged: {reason}");
     let labels = [("project", project.as_str()), ("verdict", "failed")];
     context.metrics.counter(names::EVALUATION_VERDICTS).add(&labels, 1);

@@ -81,7 +81,9 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<(), EvaluationEr
     let stopped = stop.clone();
     tasks.spawn(async move {
         let service = EvaluationServiceServer::new(api::Api { context });
-        let server = tonic::transport::Server::builder().add_service(service);
+        let server = tonic::transport::Server::builder()
+            .trace_fn(|request| tidemill_runtime::grpc_span(request.uri().path(), request.headers()))
+            .add_service(service);
         Ok(server.serve_with_incoming_shutdown(TcpIncoming::from(deps.listener), stopped.cancelled()).await?)
     });
     let mut first_failure = Ok(());

@@ -17,6 +17,12 @@ pub(crate) fn now() -> Millis {
     Millis(i64::try_from(elapsed).unwrap_or(i64::MAX))
 }
 
+/// A move of this instant, as part of the trace that is under way.
+fn requested(by: &str, reason: &str) -> MoveRequest {
+    let (by, reason) = (by.to_owned(), reason.to_owned());
+    MoveRequest { by, reason, at: now(), traceparent: tidemill_telemetry::current_traceparent() }
+}
+
 /// The model in service.
 pub(crate) async fn champion(context: &Context) -> Result<Option<AliasState>, EvaluationError> {
     Ok(context.registry.alias(&context.spec.project, CHAMPION).await?)
@@ -31,7 +37,7 @@ pub(crate) async fn promote(
     reason: &str,
 ) -> Result<(), EvaluationError> {
     let project = &context.spec.project;
-    let request = || MoveRequest { by: by.to_owned(), reason: reason.to_owned(), at: now() };
+    let request = || requested(by, reason);
     let made = context.registry.set_alias(project, CHAMPION, to, expected, request()).await?;
     audit(&context.bus, &made).await?;
     info!(model = to.short(), by, "champion of {project}");
@@ -44,7 +50,7 @@ pub(crate) async fn ensure_first(context: &Context, to: &Digest, by: &str) -> Re
     if context.registry.alias(project, FIRST).await?.is_some() {
         return Ok(());
     }
-    let request = MoveRequest { by: by.to_owned(), reason: "the first champion".to_owned(), at: now() };
+    let request = requested(by, "the first champion");
     match context.registry.set_alias(project, FIRST, to, None, request).await {
         Ok(made) => audit(&context.bus, &made).await,
         Err(RegistryError::AliasMoved { .. }) => Ok(()),
@@ -57,7 +63,7 @@ pub(crate) async fn rollback(context: &Context, by: &str, reason: &str) -> Resul
     let project = &context.spec.project;
     let missing = || EvaluationError::Missing(format!("champion of project {project}"));
     let from = champion(context).await?.ok_or_else(missing)?.entry.digest;
-    let request = MoveRequest { by: by.to_owned(), reason: reason.to_owned(), at: now() };
+    let request = requested(by, reason);
     let made = context.registry.rollback(project, CHAMPION, &from, request).await?;
     audit(&context.bus, &made).await?;
     info!(model = made.to.short(), by, "champion of {project} is rolled back");

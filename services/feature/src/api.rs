@@ -8,7 +8,7 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema, TimestampMillisecondType};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidemill_conform::{Limits, decode_stream, encode_stream};
 use tidemill_contracts::feature::feature_service_server::FeatureService;
 use tidemill_contracts::feature::{
@@ -17,8 +17,10 @@ use tidemill_contracts::feature::{
 };
 use tidemill_features::{Plan, Status};
 use tidemill_runtime::to_status;
+use tidemill_telemetry::{Metrics, names};
 use tidemill_types::{Millis, ProjectName};
 use tonic::{Request, Response};
+use tracing::{Instrument as _, info_span};
 
 /// Column of the requested instants.
 const AS_OF: &str = "as_of";
@@ -31,6 +33,7 @@ pub(crate) struct Api {
     pub(crate) online: Reader,
     pub(crate) offline: Offline,
     pub(crate) project: ProjectName,
+    pub(crate) metrics: Metrics,
 }
 
 #[tonic::async_trait]
@@ -41,7 +44,10 @@ impl FeatureService for Api {
     ) -> Result<Response<ReadOnlineResponse>, tonic::Status> {
         let request = request.into_inner();
         self.check_project(&request.project)?;
-        self.read(&request).await.map(Response::new).map_err(|e| to_status(&e))
+        let began = Instant::now();
+        let read = self.read(&request).await;
+        self.metrics.histogram(names::FEATURE_READ_SECONDS).observe(&[], began.elapsed().as_secs_f64());
+        read.map(Response::new).map_err(|e| to_status(&e))
     }
 
     async fn build_training_set(
@@ -50,7 +56,10 @@ impl FeatureService for Api {
     ) -> Result<Response<BuildTrainingSetResponse>, tonic::Status> {
         let request = request.into_inner();
         self.check_project(&request.project)?;
-        self.offline.build(&request).await.map(Response::new).map_err(|e| to_status(&e))
+        let span = info_span!("build training set");
+        let built = self.offline.build(&request).instrument(span).await.map_err(|e| to_status(&e))?;
+        self.metrics.histogram(names::FEATURE_TRAINING_SET_SECONDS).observe(&[], built.seconds);
+        Ok(Response::new(built))
     }
 
     async fn describe(&self, request: Request<DescribeRequest>) -> Result<Response<DescribeResponse>, tonic::Status> {
@@ -93,6 +102,10 @@ impl Api {
         let as_of = instants(&asked)?;
         let deadline = Duration::from_millis(u64::try_from(request.deadline_ms).unwrap_or(0).clamp(1, 60_000));
         let (reading, _complete) = self.online.read(keys, as_of.clone(), deadline).await?;
+        for read in [Status::Present, Status::UnknownEntity, Status::OutsideLookback] {
+            let rows = reading.status.iter().filter(|status| **status == read).count() as u64;
+            self.metrics.counter(names::FEATURE_READS).add(&[("status", status_name(read))], rows);
+        }
         let status: StringArray = reading.status.iter().map(|s| Some(status_name(*s))).collect();
         let mut fields = vec![Field::new(AS_OF, Millis::arrow_type(), false)];
         let instants = TimestampMillisecondArray::from_iter_values(as_of.iter().map(|t| t.0)).with_timezone("UTC");

@@ -52,11 +52,13 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<(), FeatureServi
     let plan = Arc::new(Plan::compile(&deps.spec)?);
     let online = online::Online::start(&deps, Arc::clone(&plan), &stop).await?;
     let offline = offline::Offline::new(&deps, Arc::clone(&plan));
-    let service = api::Api { plan, online: online.reader(), offline, project: deps.spec.project.clone() };
+    let (project, metrics) = (deps.spec.project.clone(), deps.metrics.clone());
+    let service = api::Api { plan, online: online.reader(), offline, project, metrics };
     let server = FeatureServiceServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     let serving = tonic::transport::Server::builder()
+        .trace_fn(|request| tidemill_runtime::grpc_span(request.uri().path(), request.headers()))
         .add_service(server)
         .serve_with_incoming_shutdown(TcpIncoming::from(deps.listener), stop.cancelled());
     let (served, consumed) = tokio::join!(serving, online.finish());

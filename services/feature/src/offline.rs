@@ -131,7 +131,8 @@ impl Offline {
             let end = Millis((at.0 + CHUNK).min(to.0));
             let chunk = state.history.chunk(at, end).await?;
             let made = tokio::task::block_in_place(|| step_through(&self.plan, state, &chunk, at, end, keep))?;
-            if keep == Keep::Rows {
+            // A stretch in which nothing happened needs no commit: the next one, or the last, says how far it is.
+            if keep == Keep::Rows && (!made.is_empty() || end >= to) {
                 let snapshot = state.rows.load().await?;
                 let committed =
                     state.rows.commit(snapshot, &made, self.plan.digest().as_str(), end.0, BTreeMap::new()).await;

@@ -7,8 +7,9 @@
 use crate::error::FeatureServiceError;
 use crate::store::{Checkpoint, Checkpoints, Position};
 use crate::{Deps, Options};
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::concat_batches;
+use arrow::datatypes::TimestampMillisecondType;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,11 +22,12 @@ use tidemill_intake::{Event, Window, decode};
 use tidemill_quality::{Rules, UniqueState};
 use tidemill_spec::Spec;
 use tidemill_telemetry::{Metrics, names};
-use tidemill_types::{Millis, SourceName};
+use tidemill_types::{Millis, SourceName, columns};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument as _, info, info_span, warn};
 
 /// Messages taken at once.
 const PULL_MESSAGES: usize = 2_048;
@@ -122,9 +124,10 @@ impl Reader {
         deadline: Duration,
     ) -> Result<(Reading, bool), FeatureServiceError> {
         let newest = as_of.iter().copied().max().unwrap_or(Millis::MIN);
-        let complete = self.wait_for(newest, deadline).await;
+        let complete = self.wait_for(newest, deadline).instrument(info_span!("wait for watermark")).await;
         let engine = Arc::clone(&self.engine);
-        let reading = tokio::task::spawn_blocking(move || engine.read().engine.read(&keys, &as_of));
+        let span = info_span!("read features", rows = as_of.len(), complete);
+        let reading = tokio::task::spawn_blocking(move || span.in_scope(|| engine.read().engine.read(&keys, &as_of)));
         let reading = reading.await.map_err(|e| FeatureServiceError::Request(format!("read ended: {e}")))??;
         Ok((reading, complete))
     }
@@ -174,7 +177,7 @@ struct Consumer {
     window: Window,
     state: Arc<RwLock<State>>,
     marks: Arc<watch::Sender<Watermarks>>,
-    applied: tidemill_telemetry::Counters,
+    metrics: Metrics,
 }
 
 impl Consumer {
@@ -199,7 +202,7 @@ impl Consumer {
             source,
             state: Arc::clone(state),
             marks,
-            applied: metrics.counter(names::FEATURE_EVENTS_APPLIED),
+            metrics: metrics.clone(),
         })
     }
 
@@ -220,6 +223,13 @@ impl Consumer {
 
     fn apply(&mut self, entries: &[Entry]) -> Result<(), FeatureServiceError> {
         let events: Vec<Event<'_>> = entries.iter().filter_map(Entry::message).map(Event::of).collect();
+        let mut contexts: Vec<_> = events.iter().filter_map(|event| event.traceparent).collect();
+        contexts.dedup();
+        let span = info_span!("online apply", otel.kind = "consumer", dataset.name = %self.source, rows = Empty);
+        tidemill_telemetry::follow(&span, &contexts, || {
+            info_span!("tm.events.{project}.{source} receive", otel.kind = "consumer")
+        });
+        let _entered = span.enter();
         let said = events.iter().filter_map(|event| event.watermark).max();
         let with_rows = events.into_iter().filter(|event| event.has_rows).collect();
         // What is refused here is refused by ingestion too, which writes the dead letter.
@@ -237,9 +247,10 @@ impl Consumer {
             position.rows += accepted.num_rows() as u64;
             position.late += pushed.late as u64;
             position.watermark = position.watermark.max(said);
+            self.count(&accepted, pushed.late as u64, position.watermark);
             accepted
         };
-        self.applied.add(&[("source", self.source.as_str())], accepted.num_rows() as u64);
+        span.record("rows", accepted.num_rows());
         if said.is_some() {
             self.marks.send_modify(|marks| {
                 let mark = marks.entry(self.source.clone()).or_default();
@@ -247,6 +258,21 @@ impl Consumer {
             });
         }
         Ok(())
+    }
+}
+
+impl Consumer {
+    fn count(&self, accepted: &RecordBatch, late: u64, watermark: Option<Millis>) {
+        let labels = [("source", self.source.as_str())];
+        self.metrics.counter(names::FEATURE_EVENTS_APPLIED).add(&labels, accepted.num_rows() as u64);
+        self.metrics.counter(names::FEATURE_LATE_EVENTS).add(&labels, late);
+        let known = accepted.column_by_name(columns::KNOWN_AT);
+        let known = known.and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
+        if let (Some(newest), Some(Millis(watermark))) = (known.and_then(arrow::compute::max), watermark) {
+            // A watermark may run ahead of the events it speaks for.
+            let lag = Duration::from_millis(u64::try_from(newest.saturating_sub(watermark)).unwrap_or(0));
+            self.metrics.gauge(names::FEATURE_WATERMARK_LAG_SECONDS).set(&labels, lag.as_secs_f64());
+        }
     }
 }
 

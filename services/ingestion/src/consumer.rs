@@ -4,20 +4,24 @@ use crate::Deps;
 use crate::error::IngestionError;
 use prost::Message as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tidemill_bus::Headers;
 use tidemill_conform::Conform;
 use tidemill_contracts::events::{Notice, RawCommitted, notice};
 use tidemill_contracts::{headers, subjects};
 use tidemill_dataset::Table;
-use tidemill_intake::{Committed, Intake, IntakeError, IntakeOptions};
+use tidemill_intake::{CommitTrace, Committed, Intake, IntakeError, IntakeOptions};
 use tidemill_telemetry::names;
 use tidemill_types::{Classified, ProjectName, SourceName};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info_span, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span, warn};
 
 /// Wait before an intake is started again after a passing failure.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks at how far the table is behind the stream.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Folder of the raw table of a source.
 #[must_use]
@@ -49,11 +53,46 @@ async fn once(deps: &Arc<Deps>, source: &SourceName, stop: CancellationToken) ->
         commit_bytes: deps.options.commit_bytes,
         commit_age: deps.options.commit_age,
         dedupe_window: deps.options.dedupe_window,
+        trace: CommitTrace { span: commit_span, current: tidemill_telemetry::current_traceparent },
     };
+    let stream = options.stream.clone();
+    let incarnation = deps.bus.incarnation(&stream).await?;
+    let snapshot = table.load().await?;
+    let done = snapshot.done(&incarnation).await?;
+    let committed = AtomicI64::new(done.unwrap_or(0));
     let intake = Intake::new(deps.bus.clone(), table, conform, options).await?;
-    let on_commit = |committed: Committed| report(Arc::clone(deps), source.clone(), committed);
-    intake.run(stop, on_commit).await?;
-    Ok(())
+    let on_commit = |made: Committed| {
+        committed.store(made.last_seq, Ordering::Relaxed);
+        report(Arc::clone(deps), source.clone(), made)
+    };
+    tokio::select! {
+        ended = intake.run(stop, on_commit) => Ok(ended?),
+        () = watch_lag(deps, source, &stream, &committed) => Ok(()),
+    }
+}
+
+/// Never ends: shows how far the table is behind the stream, also while nothing is committed.
+async fn watch_lag(deps: &Deps, source: &SourceName, stream: &str, committed: &AtomicI64) {
+    let lag = deps.metrics.gauge(names::INGESTION_LAG_MESSAGES).with(&[("source", source.as_str())]);
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tick.tick().await;
+        // A bus that does not answer is told of by the intake.
+        if let Ok(state) = deps.bus.stream_state(stream).await {
+            let last = i64::try_from(state.last_seq).unwrap_or(i64::MAX);
+            let behind = last.saturating_sub(committed.load(Ordering::Relaxed)).max(0);
+            lag.set(f64::from(u32::try_from(behind).unwrap_or(u32::MAX)));
+        }
+    }
+}
+
+/// One commit takes up many messages, each with a trace of its own.
+fn commit_span(traceparents: &[String]) -> Span {
+    let span = info_span!("raw commit", dataset.name = Empty, rows = Empty);
+    tidemill_telemetry::follow(&span, traceparents, || {
+        info_span!("tm.events.{project}.{source} receive", otel.kind = "consumer")
+    });
+    span
 }
 
 /// Counts a commit and tells the others; a lost notice only delays them, since the table is their cursor.
@@ -65,8 +104,8 @@ async fn report(deps: Arc<Deps>, source: SourceName, committed: Committed) -> Re
     deps.metrics.counter(names::INGESTION_DUPLICATES).add(&labels, counts.duplicates);
     deps.metrics.counter(names::INGESTION_COMMITS).add(&labels, 1);
     deps.metrics.histogram(names::INGESTION_COMMIT_SECONDS).observe(&labels, committed.took.as_secs_f64());
-    let span = info_span!("commit raw table", otel.kind = "producer", dataset.name = %source, rows = counts.rows);
-    tidemill_telemetry::add_links(&span, &committed.traceparents);
+    Span::current().record("dataset.name", source.as_str()).record("rows", counts.rows);
+    let span = info_span!("tm.notices.{project}.raw.committed publish", otel.kind = "producer");
     async {
         let fact = RawCommitted {
             source: source.to_string(),

@@ -76,7 +76,9 @@ fn text(value: &impl Serialize) -> String {
 
 /// The report with a summary of drift in place of all verdicts.
 fn performance(report: &WindowReport) -> serde_json::Value {
-    let mut whole = serde_json::to_value(report).unwrap_or_default();
+    // The verdicts are most of a report: they are not written out to be left out.
+    let slim = WindowReport { drift: None, ..report.clone() };
+    let mut whole = serde_json::to_value(&slim).unwrap_or_default();
     if let (Some(fields), Some(drift)) = (whole.as_object_mut(), &report.drift) {
         let summary = json!({
             "drifted_share": drift.drifted_share,
@@ -90,7 +92,13 @@ fn performance(report: &WindowReport) -> serde_json::Value {
 }
 
 /// All verdicts of a window.
+///
+/// Distributions stay in the stored report, where a page reads those of one window.
 fn drift(report: &WindowReport) -> serde_json::Value {
+    let mut verdicts = report.drift.clone();
+    for drift in verdicts.iter_mut().flat_map(|v| v.features.iter_mut().map(|f| &mut f.drift).chain(&mut v.score)) {
+        drift.distribution = None;
+    }
     json!({
         "project": report.project,
         "deployment": report.deployment,
@@ -100,7 +108,7 @@ fn drift(report: &WindowReport) -> serde_json::Value {
         "start_date": report.start_date,
         "models": report.models,
         "score_psi": report.drift.as_ref().and_then(crate::domain::drift::WindowDrift::score_psi),
-        "drift": report.drift,
+        "drift": verdicts,
     })
 }
 

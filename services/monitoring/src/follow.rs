@@ -3,7 +3,7 @@
 use crate::error::MonitoringError;
 use arrow::array::RecordBatch;
 use tidemill_dataset::{Between, Snapshot, Table, VersionAdds};
-use tidemill_intake::WATERMARK_KEY;
+use tidemill_intake::{TRACEPARENT_KEY, WATERMARK_KEY};
 use tidemill_types::{Millis, columns};
 
 /// Versions looked back for the last word about completeness.
@@ -25,6 +25,14 @@ pub(crate) struct Said {
     pub(crate) watermark: Option<Millis>,
     /// The newest knowledge instant among the rows.
     pub(crate) newest: Option<Millis>,
+}
+
+/// What some versions brought.
+pub(crate) struct News {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) said: Said,
+    /// Traces in which they were committed.
+    pub(crate) traceparents: Vec<String>,
 }
 
 impl Said {
@@ -76,10 +84,7 @@ impl Followed {
     }
 
     /// The next versions, `None` when there are none. Rows are read when `names` says which columns.
-    pub(crate) async fn next(
-        &mut self,
-        names: Option<&[&str]>,
-    ) -> Result<Option<(Vec<RecordBatch>, Said)>, MonitoringError> {
+    pub(crate) async fn next(&mut self, names: Option<&[&str]>) -> Result<Option<News>, MonitoringError> {
         let newest = self.table.load().await?;
         if newest.version() <= self.done {
             return Ok(None);
@@ -95,6 +100,7 @@ impl Followed {
         };
         self.done = until;
         self.snapshot = newest;
-        Ok(Some((batches, Said::of(&versions))))
+        let traceparents = versions.iter().filter_map(|v| v.metadata.get(TRACEPARENT_KEY).cloned()).collect();
+        Ok(Some(News { batches, said: Said::of(&versions), traceparents }))
     }
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 use tidemill_conform::{Conform, Extra};
 use tidemill_contracts::subjects;
 use tidemill_dataset::Table;
-use tidemill_intake::{Committed, Intake, IntakeOptions};
+use tidemill_intake::{CommitTrace, Committed, Intake, IntakeOptions};
+use tidemill_telemetry::names;
 use tidemill_types::{Classified, DeploymentName, ErrorKind, SourceName};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::field::Empty;
+use tracing::{Span, debug, info_span, warn};
 
 /// Wait before an intake is started again after a passing failure.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -59,6 +61,14 @@ fn dead_letters_of(deployment: &DeploymentName) -> Result<SourceName, Monitoring
         .map_err(|e| MonitoringError::Request(e.to_string()))
 }
 
+fn commit_span(traceparents: &[String]) -> Span {
+    let span = info_span!("predictions commit", otel.kind = "consumer", rows = Empty);
+    tidemill_telemetry::follow(&span, traceparents, || {
+        info_span!("tm.predictions.{project}.{deployment} receive", otel.kind = "consumer")
+    });
+    span
+}
+
 async fn once(
     deps: &Role,
     conform: &Conform,
@@ -73,9 +83,14 @@ async fn once(
         commit_bytes: deps.options.commit_bytes,
         commit_age: deps.options.commit_age,
         dedupe_window: deps.options.dedupe_window,
+        trace: CommitTrace { span: commit_span, current: tidemill_telemetry::current_traceparent },
     };
     let intake = Intake::new(deps.bus.clone(), table.clone(), conform.clone(), options).await?;
     let on_commit = |done: Committed| {
+        Span::current().record("rows", done.counts.rows);
+        let labels = [("deployment", deployment.as_str())];
+        deps.metrics.counter(names::MONITORING_LOGGED).add(&labels, done.counts.rows);
+        deps.metrics.counter(names::MONITORING_DEAD_LETTERS).add(&labels, done.counts.dead);
         if done.counts.dead > 0 {
             warn!(dead = done.counts.dead, "logged predictions were refused and are among the dead letters");
         }

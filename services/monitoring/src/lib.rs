@@ -83,6 +83,7 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<(), MonitoringEr
     parts.spawn(monitor::run(Arc::clone(&deps), log, board.clone(), committed, child()));
     let service = MonitoringServiceServer::new(api::Api { project: deps.spec.project.clone(), board });
     let serving = tonic::transport::Server::builder()
+        .trace_fn(|request| tidemill_runtime::grpc_span(request.uri().path(), request.headers()))
         .add_service(service)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener), child().cancelled_owned());
     parts.spawn(async move { Ok(serving.await?) });

@@ -26,7 +26,8 @@ use tidemill_telemetry::names;
 use tidemill_types::{Classified, Millis, SourceName, columns};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{info, info_span, warn};
 
 /// Longest wait for a notice before the tables are looked at anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -155,18 +156,28 @@ impl Monitor {
     /// Takes in everything new, then concludes what can be concluded.
     pub(crate) async fn step(&mut self) -> Result<(), MonitoringError> {
         let label = self.deps.spec.features.label.source.clone();
-        while let Some((rows, said)) = self.outcomes.next(Some(&self.reader.columns())).await? {
-            self.take_outcomes(&rows)?;
-            self.note(&label, said);
+        while let Some(news) = self.outcomes.next(Some(&self.reader.columns())).await? {
+            let span = info_span!("outcomes join", otel.kind = "consumer", joined = Empty);
+            tidemill_telemetry::follow(&span, &news.traceparents, || {
+                info_span!("tm.notices.{project}.clean.committed receive", otel.kind = "consumer")
+            });
+            let before = self.joined;
+            span.in_scope(|| self.take_outcomes(&news.batches))?;
+            span.record("joined", self.joined - before);
+            self.note(&label, news.said);
         }
         for (source, followed) in &mut self.others {
-            while let Some((_, said)) = followed.next(None).await? {
-                self.marks.advance(source, said.watermark, said.newest);
+            while let Some(news) = followed.next(None).await? {
+                self.marks.advance(source, news.said.watermark, news.said.newest);
             }
         }
         // Predictions are read last, so that a window is not closed without those that are there.
-        while let Some((rows, _)) = self.predictions.next(Some(&PREDICTION_COLUMNS)).await? {
-            self.take_predictions(&rows)?;
+        while let Some(news) = self.predictions.next(Some(&PREDICTION_COLUMNS)).await? {
+            let span = info_span!("predictions join", joined = Empty);
+            tidemill_telemetry::follow(&span, &news.traceparents, || info_span!("predictions receive"));
+            let before = self.joined;
+            span.in_scope(|| self.take_predictions(&news.batches))?;
+            span.record("joined", self.joined - before);
         }
         let counts = RowCounts {
             predictions: self.predictions.snapshot.num_rows(),
@@ -240,6 +251,8 @@ impl Monitor {
     pub(crate) async fn give(&mut self, order: RetrainOrder) -> Result<(), MonitoringError> {
         if !self.store.has_order(&order).await? {
             publish::order(&self.deps, &order).await?;
+            let deployment = self.deps.spec.serve.deployment.as_str();
+            self.deps.metrics.counter(names::MONITORING_RETRAINS).add(&[("deployment", deployment)], 1);
             self.store.put_order(&order).await?;
             info!(reason = order.reason, as_of = %order.as_of, cycle = %order.cycle_id, "retraining requested");
         }

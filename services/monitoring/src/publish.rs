@@ -9,6 +9,7 @@ use prost::Message as _;
 use tidemill_bus::Headers;
 use tidemill_contracts::events::{AlertRaised, Notice, RetrainRequested, notice};
 use tidemill_contracts::{headers, subjects};
+use tracing::{Instrument as _, info_span};
 
 /// Tells of an alert; the same alert twice is one message for the bus.
 pub(crate) async fn alert(deps: &Role, alert: &Alert) -> Result<(), MonitoringError> {
@@ -39,11 +40,17 @@ async fn send(
 ) -> Result<(), MonitoringError> {
     let project = &deps.spec.project;
     let notice = Notice { project: project.to_string(), cycle_id: cycle_id.to_owned(), fact: Some(fact) };
-    let mut sent = Headers::new();
-    sent.set(headers::NATS_MSG_ID, id)?;
-    if let Some(parent) = tidemill_telemetry::current_traceparent() {
-        sent.set(headers::TRACEPARENT, &parent)?;
+    let name = format!("tm.notices.{{project}}.{noun}.{participle} publish");
+    let span = info_span!("publish", otel.name = name, otel.kind = "producer");
+    async {
+        let mut sent = Headers::new();
+        sent.set(headers::NATS_MSG_ID, id)?;
+        if let Some(parent) = tidemill_telemetry::current_traceparent() {
+            sent.set(headers::TRACEPARENT, &parent)?;
+        }
+        deps.bus.publish(&subjects::notice(project, noun, participle), &sent, notice.encode_to_vec()).await?;
+        Ok(())
     }
-    deps.bus.publish(&subjects::notice(project, noun, participle), &sent, notice.encode_to_vec()).await?;
-    Ok(())
+    .instrument(span)
+    .await
 }

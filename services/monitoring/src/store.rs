@@ -8,24 +8,10 @@ use crate::error::MonitoringError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidemill_storage::Storage;
-use tidemill_types::{DeploymentName, ProjectName, SourceName};
+use tidemill_types::{DeploymentName, ProjectName};
 
-/// Folder of the table of logged predictions.
-#[must_use]
-pub fn predictions_table_path(project: &ProjectName, deployment: &DeploymentName) -> String {
-    format!("predictions/{project}/{deployment}")
-}
-
-/// Folder of everything that monitoring concludes.
-#[must_use]
-pub fn monitors_path(project: &ProjectName, deployment: &DeploymentName) -> String {
-    format!("monitors/{project}/{deployment}")
-}
-
-/// Folder of a clean table, which validation writes.
-pub(crate) fn clean_table_path(project: &ProjectName, source: &SourceName) -> String {
-    format!("clean/{project}/{source}")
-}
+pub(crate) use tidemill_contracts::paths::clean_table as clean_table_path;
+pub use tidemill_contracts::paths::{monitors as monitors_path, predictions_table as predictions_table_path};
 
 /// Reports, alerts and orders of one deployment.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use crate::rows::with_features;
 use std::sync::Arc;
 use tidemill_contracts::prediction_log;
 use tidemill_dataset::Between;
-use tidemill_telemetry::names;
+use tidemill_telemetry::{Metrics, names};
 use tidemill_types::Millis;
 use tracing::{Instrument, info, info_span};
 
@@ -93,6 +93,7 @@ async fn close(monitor: &mut Monitor, window: CalendarWindow, known: &WindowRepo
 
 async fn write(monitor: &mut Monitor, report: WindowReport) -> Result<(), MonitoringError> {
     monitor.store.put_report(&report).await?;
+    gauges(&monitor.deps.metrics, &report);
     let (late_predictions, late_outcomes) = monitor.join.late();
     info!(
         window = %report.window,
@@ -106,6 +107,31 @@ async fn write(monitor: &mut Monitor, report: WindowReport) -> Result<(), Monito
     );
     monitor.board.put_report(report).await;
     Ok(())
+}
+
+/// Shows the newest report of each kind of window; what a window cannot tell keeps its last value.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn gauges(metrics: &Metrics, report: &WindowReport) {
+    let labels = [("deployment", report.deployment.as_str()), ("window", report.window.kind_name())];
+    let end = metrics.gauge(names::MONITORING_WINDOW_END).with(&labels);
+    let ended = report.end.0 as f64 / 1_000.0;
+    if end.get() > ended {
+        return;
+    }
+    end.set(ended);
+    let drift = report.drift.as_ref();
+    for (name, value) in [
+        (names::MONITORING_ROC_AUC, report.performance.champion.as_ref().map(|champion| champion.roc_auc.value)),
+        (names::MONITORING_ROC_AUC_REFERENCE, report.auc_reference.map(|reference| reference.value)),
+        (names::MONITORING_KPI, report.kpi.as_ref().map(|kpi| kpi.value)),
+        (names::MONITORING_COVERAGE, Some(report.coverage)),
+        (names::MONITORING_DRIFTED, drift.map(|drift| drift.drifted_share)),
+        (names::MONITORING_SCORE_PSI, drift.and_then(crate::domain::drift::WindowDrift::score_psi)),
+    ] {
+        if let Some(value) = value.filter(|value| value.is_finite()) {
+            metrics.gauge(name).set(&labels, value);
+        }
+    }
 }
 
 async fn build(monitor: &mut Monitor, window: CalendarWindow) -> Result<WindowReport, MonitoringError> {

@@ -11,12 +11,12 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use serde::Serialize;
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tidemill_runtime::to_problem;
-use tidemill_types::Classified as _;
+use tidemill_runtime::{Problem, to_problem};
 
 type Shared = State<Arc<Serving>>;
 /// `model` and, on some routes, `version`.
@@ -53,12 +53,24 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let problem = to_problem(&self.0);
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = refusal(status, format!("{}: {}", self.0.code(), problem.detail));
-        if problem.retryable {
+        let retryable = problem.retryable;
+        let told = Told { error: format!("{}: {}", problem.code, problem.detail), problem };
+        let mut response = (status, Json(told)).into_response();
+        let problem_json = header::HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, problem_json);
+        if retryable {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
         }
         response
     }
+}
+
+/// What the protocol wants in an error, and beside it the problem (RFC 9457) with the name of its page.
+#[derive(Serialize)]
+struct Told {
+    error: String,
+    #[serde(flatten)]
+    problem: Problem,
 }
 
 fn refusal(status: StatusCode, error: String) -> Response {

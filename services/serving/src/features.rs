@@ -14,6 +14,7 @@ use tidemill_contracts::feature::ReadOnlineRequest;
 use tidemill_contracts::feature::feature_service_client::FeatureServiceClient;
 use tidemill_types::{ErrorKind, Millis};
 use tonic::transport::{Channel, Endpoint};
+use tracing::{Instrument as _, info_span};
 
 /// Largest answer that is taken; 10,000 rows of a hundred features are 8 MB.
 const ANSWER_BYTES: usize = 64 << 20;
@@ -70,10 +71,14 @@ impl FeatureClient {
         };
         let mut request = tonic::Request::new(request);
         request.set_timeout(deadline);
-        if let Some(parent) = tidemill_telemetry::current_traceparent().and_then(|t| t.parse().ok()) {
-            request.metadata_mut().insert("traceparent", parent);
-        }
-        let answer = self.client.clone().read_online(request).await.map_err(|status| refused(&status, deadline))?;
+        let call = async {
+            if let Some(parent) = tidemill_telemetry::current_traceparent().and_then(|t| t.parse().ok()) {
+                request.metadata_mut().insert("traceparent", parent);
+            }
+            self.client.clone().read_online(request).await.map_err(|status| refused(&status, deadline))
+        };
+        let span = info_span!("/tidemill.feature.v1.FeatureService/ReadOnline", otel.kind = "client");
+        let answer = call.instrument(span).await?;
         let answer = answer.into_inner();
         let newest = answer.newest_known_ms.into_iter().collect();
         parse(&answer.rows, rows, answer.plan_digest, newest)

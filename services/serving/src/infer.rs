@@ -22,7 +22,8 @@ use tidemill_spec::Spec;
 use tidemill_types::{Classified as _, Millis};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing::{Instrument as _, info_span};
 use uuid::Uuid;
 
 /// A request of either protocol, decoded.
@@ -137,16 +138,18 @@ impl Serving {
     pub(crate) async fn infer(&self, request: Request) -> Result<Response, Error> {
         let begin = Instant::now();
         let known = self.deployments.get(&request.model).map_or("", |d| d.name.as_str());
-        let span = tracing::info_span!("infer", otel.name = format!("infer {known}"), rows = tracing::field::Empty);
+        let span = info_span!("infer", deployment = known, rows = Empty, model = Empty);
         if let Some(parent) = &request.traceparent {
             tidemill_telemetry::set_parent(&span, parent);
         }
-        let result = self.within_deadline(request).instrument(span).await;
+        let result = self.within_deadline(request).instrument(span.clone()).await;
         match &result {
             Ok(response) => {
-                self.metrics.answered(known, response.version(), begin.elapsed());
+                span.record("model", response.version());
+                self.metrics.answered(known, response, begin.elapsed());
             }
             Err(error) => {
+                tidemill_telemetry::failed(&span, error.code());
                 self.metrics.failed(known, error.code());
                 tracing::debug!(code = %error.code(), "a prediction request failed: {error}");
             }
@@ -174,7 +177,7 @@ impl Serving {
         let asked = question(&signature, &request.tensors)?;
         tracing::Span::current().record("rows", asked.rows());
         let (keys, rows) = self.rows(deployment, asked, patience).await?;
-        let scores = self.score(&route.answers, &rows.features).await?;
+        let scores = self.score(&route.answers, &rows.features).instrument(info_span!("score")).await?;
         let (scores, alerted) = Answer::decide(scores, &rows.statuses, route.answers.threshold);
         let newest_as_of = rows.as_of.values().iter().copied().max().unwrap_or_default();
         let answer = Answer {
@@ -191,7 +194,13 @@ impl Serving {
         // Before the log, because what cannot be answered must not be logged.
         let outputs = answer.outputs(&request.outputs)?;
         let entry = Entry::new(&answer, keys, rows.as_of, now(), rows.features)?;
-        deployment.log.record(Pending { entry, answered_by: answer.model.clone(), shadow: route.shadow })?;
+        let traceparent = tidemill_telemetry::current_traceparent();
+        deployment.log.record(Pending {
+            entry,
+            answered_by: answer.model.clone(),
+            shadow: route.shadow,
+            traceparent,
+        })?;
         Ok(Response { answer, outputs })
     }
 

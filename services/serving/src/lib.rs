@@ -112,7 +112,9 @@ async fn role(deps: Deps, conditions: Vec<Condition>) -> Result<(), Error> {
     let metrics = ServingMetrics::new(&metrics);
     let serving = Arc::new(Serving::new(deployments, config, metrics, end.clone()));
     let work = async {
-        let follow = |(deployment, condition)| models::follow(deployment, models.clone(), condition, end.clone());
+        let follow = |(deployment, condition)| {
+            models::follow(deployment, models.clone(), serving.metrics.clone(), condition, end.clone())
+        };
         let following = futures::future::join_all(followed.into_iter().map(follow));
         let serve = serve(&serving, grpc, http, readiness, &end);
         let (result, _) = tokio::join!(serve, following);

@@ -25,6 +25,8 @@ pub(crate) struct Pending {
     pub(crate) entry: Entry,
     pub(crate) answered_by: String,
     pub(crate) shadow: Option<Arc<LoadedModel>>,
+    /// Trace of the answer.
+    pub(crate) traceparent: Option<String>,
 }
 
 #[derive(Debug)]
@@ -197,8 +199,12 @@ fn encode(gathered: Vec<Pending>, limit: usize) -> Result<Vec<Message>, Error> {
         let entries: Vec<_> = group.iter().map(|p| p.entry.clone()).collect();
         let entry = Entry::join(&entries)?;
         let batch = entry.finish(shadow_scores(first, &entry))?;
+        let mut traceparents: Vec<_> = group.iter().filter_map(|p| p.traceparent.clone()).collect();
+        traceparents.dedup();
+        traceparents.truncate(tidemill_telemetry::MAX_LINKS);
         for (rows, body) in entry::bodies(&batch, limit)? {
-            messages.push(Message { id: Uuid::now_v7(), rows: rows as u64, body: Bytes::from(body) });
+            let (id, traceparents) = (Uuid::now_v7(), traceparents.clone());
+            messages.push(Message { id, rows: rows as u64, body: Bytes::from(body), traceparents });
         }
     }
     Ok(messages)

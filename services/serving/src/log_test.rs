@@ -36,7 +36,7 @@ fn pending(first: usize, rows: usize) -> Pending {
     let features = RecordBatch::try_new(schema, vec![Arc::new(Float64Array::from(vec![1.0; rows]))]).unwrap();
     let keys = Arc::new(Int32Array::from(vec![1; rows]));
     let entry = Entry::new(&answer, keys, TimestampMillisecondArray::from(vec![0; rows]), Millis(1), features).unwrap();
-    Pending { entry, answered_by: "m".into(), shadow: None }
+    Pending { entry, answered_by: "m".into(), shadow: None, traceparent: None }
 }
 
 async fn server(dir: &Path) -> NatsServer {

@@ -6,12 +6,17 @@
 use crate::bundle::{LoadedModel, ModelStore};
 use crate::domain::router::Routes;
 use crate::error::Error;
-use crate::infer::Deployment;
+use crate::infer::{Deployment, now};
+use crate::metrics::ServingMetrics;
 use futures::StreamExt as _;
 use std::sync::Arc;
 use tidemill_runtime::{Backoff, Condition, retry};
-use tidemill_types::{Classified as _, Digest};
+use tidemill_types::{Classified as _, Digest, Millis};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info_span};
+
+/// How long after a promotion a reload belongs to its trace.
+const FRESH: Millis = Millis(600_000);
 
 /// Aliases that serving follows.
 #[derive(Clone, Copy, Debug)]
@@ -42,26 +47,27 @@ impl Role {
 pub(crate) async fn follow(
     deployment: Arc<Deployment>,
     store: ModelStore,
+    metrics: ServingMetrics,
     condition: Condition,
     token: CancellationToken,
 ) {
     if deployment.routes().champion().is_none() {
         condition.unmet("no champion was promoted yet");
     }
-    let follow = |role| follow_alias(&deployment, &store, role, &condition, &token);
+    let follow = |role| follow_alias(&deployment, (&store, &metrics), role, &condition, &token);
     tokio::join!(follow(Role::Champion), follow(Role::First));
 }
 
 async fn follow_alias(
     deployment: &Deployment,
-    store: &ModelStore,
+    context: (&ModelStore, &ServingMetrics),
     role: Role,
     condition: &Condition,
     token: &CancellationToken,
 ) {
     let mut backoff = Backoff::default();
     loop {
-        match watch_once(deployment, store, role, condition, token).await {
+        match watch_once(deployment, context, role, condition, token).await {
             Ok(()) if token.is_cancelled() => return,
             Ok(()) => tracing::debug!(alias = role.alias(), "the watch of the registry ended, watching again"),
             Err(error) => tracing::warn!(alias = role.alias(), "the registry cannot be watched: {error}"),
@@ -74,17 +80,25 @@ async fn follow_alias(
 
 async fn watch_once(
     deployment: &Deployment,
-    store: &ModelStore,
+    (store, metrics): (&ModelStore, &ServingMetrics),
     role: Role,
     condition: &Condition,
     token: &CancellationToken,
 ) -> Result<(), Error> {
     let mut moves = store.registry.watch_alias(&deployment.spec.project, role.alias()).await.map_err(lost)?;
     while let Some(Some(state)) = token.run_until_cancelled(moves.next()).await {
-        let digest = state.map_err(lost)?.entry.digest;
-        match load(deployment, store, &digest, token).await {
+        let entry = state.map_err(lost)?.entry;
+        let digest = entry.digest;
+        let span = info_span!("model reload", otel.kind = "consumer", alias = role.alias(), model = digest.short());
+        let parent = entry.moves.last().and_then(|made| made.traceparent.as_deref());
+        // What a start finds in place was promoted in a trace that has ended long ago.
+        if let Some(parent) = parent.filter(|_| now().0.saturating_sub(entry.since.0) < FRESH.0) {
+            tidemill_telemetry::set_parent(&span, parent);
+        }
+        match load(deployment, store, &digest, token).instrument(span.clone()).await {
             Ok(None) => return Ok(()),
             Ok(Some(model)) => {
+                metrics.loaded(&deployment.name, role.alias(), Some(entry.since));
                 deployment.swap(|routes| role.place(routes, model));
                 tracing::info!(model = digest.short(), "{} of {}", role.alias(), deployment.name);
                 if deployment.routes().champion().is_some() {
@@ -92,6 +106,8 @@ async fn watch_once(
                 }
             }
             Err(error) => {
+                tidemill_telemetry::failed(&span, error.code());
+                metrics.loaded(&deployment.name, role.alias(), None);
                 tracing::error!(code = %error.code(), model = digest.short(), "{} is refused: {error}", role.alias());
                 if deployment.routes().champion().is_none() {
                     condition.unmet(error.to_string());

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tidemill_bus::{BatchPublisher, Bus, Headers, Outgoing, Retention, StreamSpec};
+use tidemill_bus::{BatchPublisher, Bus, Headers, Outgoing, Retention, StreamSpec, trace};
 use tidemill_contracts::{headers, subjects};
 use tidemill_types::{Classified as _, DeploymentName, ErrorKind, Millis, ProjectName};
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument as _, info_span};
 use uuid::Uuid;
 
 /// Messages handed to the bus as one atomic batch.
@@ -32,6 +33,8 @@ pub(crate) struct Message {
     pub(crate) rows: u64,
     /// Arrow IPC stream.
     pub(crate) body: Bytes,
+    /// Traces of some of its answers; those of spooled messages are forgotten.
+    pub(crate) traceparents: Vec<String>,
 }
 
 /// Work for the sender.
@@ -77,7 +80,7 @@ impl Target {
         self.bus.ensure_stream(&spec).await.map(|_| ())
     }
 
-    /// A CloudEvent that depends on nothing but the message, so that a second copy is the same.
+    /// A CloudEvent that depends on nothing but the message, its trace apart, so that a second copy is the same.
     fn outgoing(&self, message: &Message) -> Result<Outgoing, tidemill_bus::Error> {
         let (seconds, nanos) = message.id.get_timestamp().map_or((0, 0), |t| t.to_unix());
         let millis = i64::try_from(seconds).unwrap_or(0) * 1_000 + i64::from(nanos / 1_000_000);
@@ -90,13 +93,18 @@ impl Target {
             (headers::CONTENT_TYPE, headers::ARROW_STREAM.to_owned()),
         ];
         let subject = subjects::predictions(&self.project, &self.deployment);
-        Outgoing::new(subject, message.body.clone())
-            .with_headers(Headers::from_pairs(pairs)?)
-            .with_id(&message.id.to_string())
+        let mut headers = Headers::from_pairs(pairs)?;
+        trace::inject(&mut headers, tidemill_telemetry::current_traceparent().as_deref())?;
+        Outgoing::new(subject, message.body.clone()).with_headers(headers).with_id(&message.id.to_string())
     }
 
     /// Stores messages on the bus, all acknowledged when this returns.
     async fn publish(&self, messages: &[Message]) -> Result<(), tidemill_bus::Error> {
+        let span = info_span!("tm.predictions.{project}.{deployment} publish", otel.kind = "producer");
+        self.send(messages).instrument(span).await
+    }
+
+    async fn send(&self, messages: &[Message]) -> Result<(), tidemill_bus::Error> {
         if !self.bus.is_connected() {
             // A request would wait for the connection as long as for an answer.
             return Err(tidemill_bus::Error::TimedOut("a connection".to_owned()));
@@ -174,7 +182,10 @@ impl Sender {
 
     async fn publish(&self, messages: &[Message]) -> Result<(), tidemill_bus::Error> {
         let subject = || subjects::predictions(&self.target.project, &self.target.deployment);
-        tokio::time::timeout(self.config.log_ack(), self.target.publish(messages))
+        let contexts: Vec<&String> = messages.iter().flat_map(|m| &m.traceparents).collect();
+        let span = info_span!("prediction log", rows = messages.iter().map(|m| m.rows).sum::<u64>());
+        tidemill_telemetry::follow(&span, &contexts, || info_span!("answers receive"));
+        tokio::time::timeout(self.config.log_ack(), self.target.publish(messages).instrument(span))
             .await
             .unwrap_or_else(|_| Err(tidemill_bus::Error::Unknown { subject: subject() }))
     }
@@ -237,7 +248,7 @@ impl Sender {
     async fn send_file(&self, file: SpoolFile) -> Result<(), Error> {
         let (spool, wanted) = (self.spool.clone(), file.clone());
         let body = blocking(move || spool.read(&wanted)).await?;
-        let message = Message { id: file.id, rows: file.rows, body };
+        let message = Message { id: file.id, rows: file.rows, body, traceparents: Vec::new() };
         let sent = self.publish(std::slice::from_ref(&message)).await;
         let spool = self.spool.clone();
         let rows = file.rows;

@@ -245,6 +245,8 @@ async fn a_wrong_request_says_what_is_wrong_in_the_form_of_the_protocol() {
 
     let (status, text) = post(role.http, "/v2/models/other/infer", r#"{"inputs":[]}"#).await;
     assert!(status == 404 && text.starts_with(r#"{"error":""#), "{status} {text}");
+    assert!(text.contains(r#""type":"urn:tidemill:error:TM1200""#), "{text}");
+    assert!(text.contains(r#""help":"tidemill explain TM1200""#), "{text}");
     let (status, text) = post(role.http, "/v2/models/disruption/infer", "{").await;
     assert!(status == 400 && text.contains("TM1202"), "{status} {text}");
     role.end().await;

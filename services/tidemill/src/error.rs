@@ -1,7 +1,9 @@
 //! What can go wrong in the composition root and the command line, with the way out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use tidemill_features::FeatureError;
 use tidemill_runtime::errors::{chain, status_code_text};
+use tidemill_spec::{SpecProblem, locate};
 use tidemill_types::{Classified, Code, ErrorKind};
 
 /// Result of the composition root.
@@ -28,12 +30,22 @@ pub(crate) enum Error {
     /// A project spec.
     #[error(transparent)]
     Spec(#[from] tidemill_spec::SpecError),
+    /// A project file of the user that was refused, with its text.
+    #[error("{} is refused: {reason}", file.display())]
+    Refused {
+        /// The file.
+        file: PathBuf,
+        /// Its text.
+        text: String,
+        /// What is wrong in it.
+        reason: Box<Error>,
+    },
     /// The model registry or its keys.
     #[error(transparent)]
     Registry(#[from] tidemill_registry::Error),
     /// Features that cannot be compiled.
     #[error(transparent)]
-    Features(#[from] tidemill_features::FeatureError),
+    Features(#[from] FeatureError),
     /// Events that cannot be encoded.
     #[error(transparent)]
     Conform(#[from] tidemill_conform::Error),
@@ -79,6 +91,14 @@ pub(crate) enum Error {
         name: String,
         /// The command that lists what there is.
         list: &'static str,
+    },
+    /// No error has this code.
+    #[error("there is no error {code}; the nearest are {}", near.join(", "))]
+    NoPage {
+        /// The code that was asked for.
+        code: String,
+        /// Those that exist.
+        near: Vec<String>,
     },
     /// Rows that do not fit the source.
     #[error("{path}: {reason}", path = .path.display())]
@@ -131,6 +151,28 @@ impl Error {
         move |e| Self::File { action, path, reason: e.to_string() }
     }
 
+    /// Adds file and text to the refusal of a project file, so that its lines can be shown.
+    pub(crate) fn in_file(file: &Path, text: &str) -> impl FnOnce(Self) -> Self {
+        move |error| match error {
+            Self::Spec(_) | Self::Features(_) => {
+                Self::Refused { file: file.to_owned(), text: text.to_owned(), reason: Box::new(error) }
+            }
+            other => other,
+        }
+    }
+
+    /// What is wrong in a project file, each with its place when it has one; empty for any other failure.
+    pub(crate) fn problems(&self) -> Vec<SpecProblem> {
+        match self {
+            Self::Spec(refused) => refused.problems().to_vec(),
+            Self::Refused { reason, text, .. } => match reason.as_ref() {
+                Self::Features(refused) => vec![feature_problem(refused, text)],
+                other => other.problems(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
     /// A refused call.
     pub(crate) fn remote(call: impl Into<String>) -> impl FnOnce(tonic::Status) -> Self {
         let call = call.into();
@@ -165,6 +207,7 @@ impl Error {
         let text = match self {
             Self::NoProject(_) => "apply one: tidemill project apply infra/examples/flights/project.yaml".to_owned(),
             Self::NotFound { list, .. } => format!("see what there is: {list}"),
+            Self::NoPage { .. } => "see all of them: tidemill explain".to_owned(),
             Self::Running(_) => "look at it with: tidemill status; end it with: tidemill down".to_owned(),
             Self::NotReady { .. } => "the log above says what the role waits for".to_owned(),
             Self::StillRunning { pid, .. } => format!("end it at once: kill -9 {pid}"),
@@ -199,7 +242,8 @@ fn told(error: &anyhow::Error) -> Option<(ErrorKind, Code)> {
         tidemill_runtime::Error,
         tidemill_servers::Error,
         tidemill_spec::SpecError,
-        tidemill_registry::Error
+        tidemill_registry::Error,
+        FeatureError
     )
 }
 
@@ -212,14 +256,16 @@ impl Classified for Error {
             Self::Runtime(e) => e.kind(),
             Self::Servers(e) => e.kind(),
             Self::Spec(e) => e.kind(),
+            Self::Refused { reason, .. } => reason.kind(),
             Self::Registry(e) => e.kind(),
             Self::Features(e) => e.kind(),
             Self::Conform(e) => e.kind(),
             Self::Story(e) => told(e).map_or(ErrorKind::Internal, |(kind, _)| kind),
             Self::Remote { status, .. } => remote_kind(status.code()),
-            Self::File { .. } | Self::Usage(_) | Self::Rows { .. } | Self::Telemetry(_) => ErrorKind::Invalid,
+            Self::File { .. } | Self::Usage(_) | Self::Rows { .. } => ErrorKind::Invalid,
+            Self::Telemetry(e) => e.kind(),
             Self::NoInstance(_) => ErrorKind::Unavailable,
-            Self::NoProject(_) | Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::NoProject(_) | Self::NotFound { .. } | Self::NoPage { .. } => ErrorKind::NotFound,
             Self::Running(_) => ErrorKind::Conflict,
             Self::NotReady { .. } | Self::StillRunning { .. } => ErrorKind::TimedOut,
             Self::Partial { .. } | Self::Output(_) => ErrorKind::Internal,
@@ -234,6 +280,7 @@ impl Classified for Error {
             Self::Runtime(e) => e.code(),
             Self::Servers(e) => e.code(),
             Self::Spec(e) => e.code(),
+            Self::Refused { reason, .. } => reason.code(),
             Self::Registry(e) => e.code(),
             Self::Features(e) => e.code(),
             Self::Conform(e) => e.code(),
@@ -250,9 +297,21 @@ impl Classified for Error {
             Self::StillRunning { .. } => Code(1510),
             Self::Partial { .. } => Code(1511),
             Self::Output(_) => Code(1512),
-            Self::Telemetry(_) => Code(1513),
+            Self::Telemetry(e) => e.code(),
+            Self::NoPage { .. } => Code(1514),
         }
     }
+}
+
+/// A feature set that cannot be compiled, as a problem of the project file.
+fn feature_problem(refused: &FeatureError, text: &str) -> SpecProblem {
+    let (path, message) = match refused {
+        FeatureError::Expression { place, source } => (place.clone(), source.to_string()),
+        FeatureError::Definition { place, message } => (place.clone(), message.clone()),
+        other => ("features".to_owned(), other.to_string()),
+    };
+    let (line, column) = locate(text, &path).unzip();
+    SpecProblem { path, line, column, message, mend: None }
 }
 
 fn remote_kind(code: tonic::Code) -> ErrorKind {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::Path;
 use tidemill_bus::{Bus, BusOptions, Credentials};
+use tidemill_registry::{SigningKey, TrustedKeys};
 use tidemill_runtime::{Config, bind};
 use tidemill_storage::{S3Options, Storage};
 use tokio::net::TcpListener;
@@ -25,23 +26,31 @@ pub(crate) struct Endpoints {
     pub(crate) serving_http: String,
     /// gRPC of the monitoring service.
     pub(crate) monitoring: String,
+    /// Pages for people.
+    pub(crate) console: String,
     /// Health and metrics.
     pub(crate) admin: String,
 }
 
 impl Endpoints {
-    /// The addresses of the configuration.
+    /// The addresses of the configuration: of peers where they are named, else where the roles listen.
     pub(crate) fn configured(config: &Config) -> Self {
+        let peers = &config.peers;
         Self {
-            feature: url(&config.feature.grpc),
-            training: url(&config.training.grpc),
-            evaluation: url(&config.evaluation.grpc),
-            serving_grpc: url(&config.serving.grpc),
-            serving_http: url(&config.serving.http),
-            monitoring: url(&config.monitoring.grpc),
+            feature: peer(&peers.feature, &config.feature.grpc),
+            training: peer(&peers.training, &config.training.grpc),
+            evaluation: peer(&peers.evaluation, &config.evaluation.grpc),
+            serving_grpc: peer(&peers.serving, &config.serving.grpc),
+            serving_http: peer(&peers.serving_http, &config.serving.http),
+            monitoring: peer(&peers.monitoring, &config.monitoring.grpc),
+            console: peer(&peers.console, &config.console.http),
             admin: url(&config.admin.bind),
         }
     }
+}
+
+fn peer(named: &str, listens: &str) -> String {
+    if named.is_empty() { url(listens) } else { named.to_owned() }
 }
 
 fn url(address: &str) -> String {
@@ -79,11 +88,34 @@ pub(crate) fn open_storage(config: &Config) -> Result<Storage> {
 
 /// Connects to the bus at `url` with the configured identity.
 pub(crate) async fn open_bus(config: &Config, url: &str, name: &str) -> Result<Bus> {
+    Ok(Bus::connect(bus_options(config, url, name)?).await?)
+}
+
+/// How the bus at `url` is reached with the configured identity.
+pub(crate) fn bus_options(config: &Config, url: &str, name: &str) -> Result<BusOptions> {
     let mut options = BusOptions::new(url, name);
+    options.root_certificates.clone_from(&config.bus.ca_file);
     if let Some(file) = &config.bus.nkey_file {
         options.credentials = Credentials::NkeySeed(secret(file)?);
     }
-    Ok(Bus::connect(options).await?)
+    Ok(options)
+}
+
+/// The key that signs bundles, for those who sign, and the keys whose bundles are loaded.
+pub(crate) fn open_keys(config: &Config, signs: bool) -> Result<(Option<SigningKey>, TrustedKeys)> {
+    let settings = &config.keys;
+    if let (false, Some(file)) = (signs, &settings.trusted_file) {
+        return Ok((None, TrustedKeys::load(file)?));
+    }
+    let key = match &settings.signing_file {
+        Some(file) => SigningKey::load(file)?,
+        None => SigningKey::load_or_create(&config.data_dir.join("keys").join("signing.key"))?,
+    };
+    let trusted = match &settings.trusted_file {
+        Some(file) => TrustedKeys::load(file)?,
+        None => TrustedKeys::default().with(&key.id())?,
+    };
+    Ok((Some(key), trusted))
 }
 
 fn secret(file: &Path) -> Result<String> {

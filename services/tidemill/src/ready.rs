@@ -35,14 +35,19 @@ impl Health {
     }
 }
 
-/// Asks once.
+/// Asks once for the health of the whole.
 pub(crate) async fn ask(url: &str) -> Health {
+    ask_for(url, "").await
+}
+
+/// Asks once for the health of a named part.
+pub(crate) async fn ask_for(url: &str, part: &str) -> Health {
     use tonic_health::pb::health_check_response::ServingStatus;
     let Ok(endpoint) = Endpoint::from_shared(url.to_owned()) else { return Health::Unreachable };
     let Ok(channel) = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect().await else {
         return Health::Unreachable;
     };
-    match HealthClient::new(channel).check(HealthCheckRequest::default()).await {
+    match HealthClient::new(channel).check(HealthCheckRequest { service: part.to_owned() }).await {
         Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Health::Serving,
         Ok(_) => Health::NotServing,
         Err(status) => match status.code() {

@@ -13,7 +13,7 @@ use tidemill_registry::{Registry, SigningKey, TrustedKeys};
 use tidemill_runtime::{Config, Readiness, Supervisor};
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
-use tidemill_telemetry::Metrics;
+use tidemill_telemetry::{Metrics, Recent};
 use tokio::net::TcpListener;
 
 /// One of the services.
@@ -33,11 +33,13 @@ pub(crate) enum Role {
     Serving,
     /// Outcomes, drift and retraining.
     Monitoring,
+    /// Pages for people.
+    Console,
 }
 
 impl Role {
     /// All roles in the order of starting: each comes after those whose answers it needs.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Ingestion,
         Self::Validation,
         Self::Feature,
@@ -45,6 +47,7 @@ impl Role {
         Self::Evaluation,
         Self::Serving,
         Self::Monitoring,
+        Self::Console,
     ];
 
     /// Name on the command line, in logs and in metrics.
@@ -57,6 +60,7 @@ impl Role {
             Self::Evaluation => "evaluation",
             Self::Serving => "serving",
             Self::Monitoring => "monitoring",
+            Self::Console => "console",
         }
     }
 
@@ -70,13 +74,14 @@ impl Role {
             Self::Evaluation => &[Self::Training],
             Self::Serving => &[Self::Feature, Self::Evaluation],
             Self::Monitoring => &[Self::Serving],
+            Self::Console => &[Self::Feature, Self::Training, Self::Evaluation, Self::Monitoring],
         }
     }
 
-    /// Where it answers, `None` when it only follows the bus.
+    /// Where it answers by gRPC, `None` when it does not.
     pub(crate) fn endpoint(self, endpoints: &Endpoints) -> Option<&str> {
         match self {
-            Self::Ingestion | Self::Validation => None,
+            Self::Ingestion | Self::Validation | Self::Console => None,
             Self::Feature => Some(&endpoints.feature),
             Self::Training => Some(&endpoints.training),
             Self::Evaluation => Some(&endpoints.evaluation),
@@ -122,6 +127,7 @@ enum Port {
     ServingGrpc,
     ServingHttp,
     Monitoring,
+    Console,
 }
 
 /// Addresses that are taken before any role starts, so that every role knows where the others answer.
@@ -149,6 +155,7 @@ impl Listeners {
                 Role::Monitoring => {
                     &mut [(Port::Monitoring, &config.monitoring.grpc, "monitoring.grpc", &mut endpoints.monitoring)]
                 }
+                Role::Console => &mut [(Port::Console, &config.console.http, "console.http", &mut endpoints.console)],
             };
             for (port, address, key, endpoint) in places {
                 let (listener, url) = take(address, role.name(), key).await?;
@@ -187,10 +194,12 @@ pub(crate) struct Context {
     pub(crate) listeners: Listeners,
     /// Model versions and aliases.
     pub(crate) registry: Registry,
-    /// Signs bundles.
-    pub(crate) key: SigningKey,
+    /// Signs bundles; only training has it.
+    pub(crate) key: Option<SigningKey>,
     /// Keys whose bundles are loaded.
     pub(crate) trusted: TrustedKeys,
+    /// The latest traces of the process.
+    pub(crate) recent: Recent,
 }
 
 impl Context {
@@ -205,6 +214,7 @@ impl Context {
             Role::Evaluation => self.start_evaluation(),
             Role::Serving => self.start_serving(),
             Role::Monitoring => self.start_monitoring(),
+            Role::Console => self.start_console(),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::error::Result;
 use std::time::Duration;
-use tidemill_bus::{Bus, Retention, StreamSpec};
+use tidemill_bus::{Bus, Kv, KvSpec, Retention, StreamSpec};
 use tidemill_contracts::subjects;
+use tidemill_registry::Registry;
 use tidemill_spec::Spec;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -48,11 +49,14 @@ pub(crate) fn of_project(spec: &Spec) -> Vec<StreamSpec> {
     streams
 }
 
-/// Makes the streams that are missing and brings the others to their specification.
+/// Makes the streams that are missing and brings the others to their specification; makes the buckets that the roles
+/// share, which they may not make themselves.
 pub(crate) async fn ensure(bus: &Bus, spec: &Spec) -> Result<()> {
     for stream in of_project(spec) {
         bus.ensure_stream(&stream).await?;
     }
+    Registry::open(bus).await?;
+    Kv::open(bus, &KvSpec::new(subjects::HEADS_BUCKET)).await?;
     Ok(())
 }
 

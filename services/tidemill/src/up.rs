@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::instance::RunFile;
 pub(crate) use crate::process::Endpoints;
-use crate::process::{install_crypto, open_bus, open_storage, take};
+use crate::process::{install_crypto, open_bus, open_keys, open_storage, take};
 use crate::projects;
 use crate::ready;
 use crate::roles::{Context, Listeners, Role};
@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tidemill_bus::Bus;
-use tidemill_registry::{Registry, SigningKey, TrustedKeys};
-use tidemill_runtime::{Config, Drained, Readiness, Signals, Supervisor, drain, serve_admin};
+use tidemill_registry::Registry;
+use tidemill_runtime::{Config, Drained, Readiness, Signals, Supervisor, drain, grpc_server, serve_admin};
 use tidemill_servers::{NatsOptions, NatsServer, Obtain, nats_server};
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
-use tidemill_telemetry::Metrics;
+use tidemill_telemetry::{Metrics, Recent};
 use tidemill_types::Millis;
+use tonic::service::Routes;
 
 /// How long the roles may take to answer.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -33,6 +34,8 @@ pub(crate) struct UpOptions {
     pub(crate) data_dir: PathBuf,
     /// Whether to start a nats-server, instead of using the configured bus.
     pub(crate) with_nats: bool,
+    /// The latest traces of the process.
+    pub(crate) recent: Recent,
 }
 
 /// A running instance.
@@ -65,7 +68,7 @@ pub(crate) struct Running {
 /// # Errors
 /// An instance that runs already, an address that is taken, a spec that is refused, a role that does not come up.
 pub(crate) async fn start_all(options: UpOptions) -> Result<Running> {
-    let UpOptions { mut config, spec_text, data_dir, with_nats } = options;
+    let UpOptions { mut config, spec_text, data_dir, with_nats, recent } = options;
     std::fs::create_dir_all(&data_dir).map_err(Error::file("make", &data_dir))?;
     config.data_dir = data_dir.canonicalize().map_err(Error::file("find", &data_dir))?;
     if let Some(other) = RunFile::find(&config.data_dir)? {
@@ -73,7 +76,7 @@ pub(crate) async fn start_all(options: UpOptions) -> Result<Running> {
     }
     let nats = if with_nats { Some(start_nats(&config.data_dir).await?) } else { None };
     let bus_url = nats.as_ref().map_or_else(|| config.bus.url.clone(), NatsServer::url);
-    let mut running = start(&Role::ALL, config, bus_url, spec_text).await?;
+    let mut running = start(&Role::ALL, config, bus_url, spec_text, recent).await?;
     running.nats_pid = nats.as_ref().map(NatsServer::pid);
     running.nats = nats;
     running.announce()?;
@@ -89,6 +92,7 @@ pub(crate) async fn start(
     config: Config,
     bus_url: String,
     spec_text: Option<String>,
+    recent: Recent,
 ) -> Result<Running> {
     install_crypto();
     let storage = open_storage(&config)?;
@@ -107,13 +111,17 @@ pub(crate) async fn start(
     let listeners = Listeners::take(roles, &config, &mut endpoints).await?;
     let (admin, admin_url) = take(&config.admin.bind, "health and metrics", "admin.bind").await?;
     endpoints.admin = admin_url;
-    let key = SigningKey::load_or_create(&config.data_dir.join("keys").join("signing.key"))?;
-    let trusted = TrustedKeys::default().with(&key.id())?;
+    let (key, trusted) = open_keys(&config, roles.contains(&Role::Training))?;
     let (metrics, readiness, supervisor) = (Metrics::new(), Readiness::new(), Supervisor::new());
     // Observers outlive the drain, so that somebody who asks sees it.
     let observers = Supervisor::new();
     let pages = serve_admin(admin, readiness.clone(), metrics.clone(), observers.token());
     observers.spawn("admin", pages);
+    if let Some(address) = &config.admin.grpc {
+        let (listener, _) = take(address, "gRPC health", "admin.grpc").await?;
+        let health = grpc_server("health", listener, Routes::default(), readiness.clone(), observers.token());
+        observers.spawn("health", health);
+    }
     let drain_limit = config.drain.limit.0;
     let mut context = Context {
         config,
@@ -128,6 +136,7 @@ pub(crate) async fn start(
         registry: Registry::open(&bus).await?,
         key,
         trusted,
+        recent,
     };
     for role in roles {
         context.start(*role)?;

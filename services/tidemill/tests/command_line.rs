@@ -111,8 +111,94 @@ fn without_an_instance_commands_end_with_4_and_say_how_to_start_one() {
 }
 
 #[test]
-fn completions_are_written_for_a_shell() {
-    let output = tidemill(&["completions", "bash"]);
-    assert_eq!(output.status.code(), Some(0));
-    assert!(stdout(&output).contains("_tidemill"));
+fn completions_are_written_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = tidemill(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        let script = stdout(&output);
+        assert!(script.contains("tidemill") && script.contains("doctor") && script.contains("replay"), "{shell}");
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let output = tidemill(&["man"]);
+    assert!(stdout(&output).contains(".TH tidemill 1"), "{}", stdout(&output));
+    let folder = tempfile::tempdir().unwrap();
+    let output = tidemill(&["man", "--out", &folder.path().display().to_string()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("next: man "), "{}", stderr(&output));
+    for page in ["tidemill.1", "tidemill-doctor.1", "tidemill-events-publish.1", "tidemill-models-promote.1"] {
+        let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(".SH SYNOPSIS"), "{page}");
+    }
+    assert!(std::fs::read_to_string(folder.path().join("tidemill-doctor.1")).unwrap().contains("Exit codes"));
+}
+
+/// Every command, as the help names them.
+fn commands(parents: &[&str], found: &mut Vec<Vec<String>>) {
+    let help = stdout(&tidemill(&[parents, &["--help"]].concat()));
+    let Some((_, list)) = help.split_once("\nCommands:\n") else {
+        found.push(parents.iter().map(|parent| (*parent).to_owned()).collect());
+        return;
+    };
+    for line in list.lines().take_while(|line| !line.is_empty()) {
+        let name = line.split_whitespace().next().unwrap();
+        if name != "help" {
+            commands(&[parents, &[name]].concat(), found);
+        }
+    }
+}
+
+#[test]
+fn the_help_of_every_command_has_examples_and_names_its_values() {
+    let mut all = Vec::new();
+    commands(&[], &mut all);
+    assert!(all.len() > 30, "{all:?}");
+    for command in &all {
+        let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = stdout(&tidemill(&arguments));
+        let name = command.join(" ");
+        assert!(help.contains(&format!("tidemill {name}")), "{name}");
+        assert!(help.contains("Examples:"), "{name} has no examples: {help}");
+    }
+}
+
+#[test]
+fn a_refused_project_file_is_shown_at_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("project.yaml");
+    let flights = std::fs::read_to_string(flights()).unwrap();
+    let validate = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let output = tidemill(&["project", "validate", &file.display().to_string()]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stdout(&output).is_empty(), "{}", stdout(&output));
+        stderr(&output)
+    };
+    // A key that does not exist, a name that points nowhere, an expression that names no column, broken YAML.
+    let told = validate(&flights.replace("  embargo: 36h", "  embargoo: 36h"));
+    assert!(told.contains("|   embargoo: 36h") && told.contains("|   ^^^^^^^^\n"), "{told}");
+    assert!(told.contains("did you mean \"embargo\"?") && told.contains("more: tidemill explain TM0101"), "{told}");
+    let told = validate(&flights.replace("key: flight_id\n    value", "key: flightid\n    value"));
+    assert!(told.contains("key: flightid\n") && told.contains("did you mean \"flight_id\"?"), "{told}");
+    let told = validate(&flights.replace("key: [flight_id]", "key: [flight_id"));
+    assert!(told.contains("-->") && told.contains("TM0101"), "{told}");
+}
+
+/// Runs a command at a terminal, where there is a program that makes one.
+#[cfg(target_os = "linux")]
+fn at_a_terminal(command: &str, no_color: &str) -> Option<String> {
+    let mut script = Command::new("script");
+    script.args(["-qec", command, "/dev/null"]).env("NO_COLOR", no_color).env_remove("TIDEMILL_CONFIG");
+    Some(stdout(&script.output().ok()?))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn failures_are_red_at_a_terminal_unless_no_color_is_set() {
+    let command = format!("{} explain TM0409", env!("CARGO_BIN_EXE_tidemill"));
+    let (Some(red), Some(plain)) = (at_a_terminal(&command, ""), at_a_terminal(&command, "1")) else { return };
+    assert!(red.contains("\u{1b}[31mTM1514"), "{red:?}");
+    assert!(plain.contains("TM1514") && !plain.contains('\u{1b}'), "{plain:?}");
 }

@@ -16,7 +16,7 @@ use tidemill_contracts::subjects;
 use tidemill_telemetry::names;
 use tidemill_types::{Classified, CycleId, Millis};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, Span, error, info, info_span, warn};
 
 /// Longest wait for a notice, so that shutdown is noticed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -34,7 +34,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) -> Resul
     let mut notices = Notices::open(&context.bus, subjects::NOTICES_STREAM, &durable, vec![subject], dead).await?;
     while !stop.is_cancelled() {
         let Some(job) = notices.next(LOOK_EVERY).await? else { continue };
-        let span = info_span!("train cycle", otel.kind = "consumer");
+        let span = info_span!("training cycle", otel.kind = "consumer");
         if let Some(parent) = tidemill_bus::trace::extract(&job.headers) {
             tidemill_telemetry::set_parent(&span, parent);
         }
@@ -61,6 +61,7 @@ async fn take(context: &Context, job: &Job) -> Result<(), TrainingError> {
     let done = if fresh { carry_out(context, &mut run).await } else { Ok(()) };
     context.sets.forget().await;
     if let Err(error) = done {
+        tidemill_telemetry::failed(&Span::current(), error.code());
         if error.is_transient() && job.attempt < ATTEMPTS {
             warn!(cycle = request.cycle, %error, "the cycle pauses");
             return Ok(job.nak(&error.to_string(), PAUSE).await?);

@@ -11,7 +11,7 @@ use crate::domain::rows::Rows;
 use crate::domain::space::learner_key;
 use crate::domain::windows::Windows;
 use crate::error::TrainingError;
-use crate::store::{SetKey, audit_leaks, blocking, first_instant, read_json, run_path, trial_path, write_run};
+use crate::store::{SetKey, audit_leaks, blocking, read_json, run_path, stretch, trial_path, write_run};
 use crate::worker::TrialJob;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tidemill_bus::BatchPublisher;
 use tidemill_contracts::training_set as names;
 use tidemill_types::Millis;
-use tracing::info;
+use tracing::{Instrument as _, info, info_span};
 
 /// How often the coordinator looks for results.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -80,15 +80,21 @@ pub(crate) async fn carry_out(context: &Context, run: &mut RunRecord) -> Result<
     let windows = cut(context, run, &set).await?;
     let key = SetKey { path: set.path.clone(), digest: set.digest.clone(), until: windows.valid_until };
     let rows = context.sets.rows(&key).await?;
-    run.rows = BTreeMap::from([
-        ("train".to_owned(), shares(&rows.between(Millis::MIN, windows.train_until))),
-        ("validation".to_owned(), shares(&rows.between(windows.valid_from, windows.valid_until))),
-    ]);
+    let first = Millis(rows.as_of.first().copied().unwrap_or_default());
+    for (name, from, until) in
+        [("train", first, windows.train_until), ("validation", windows.valid_from, windows.valid_until)]
+    {
+        let window = rows.between(from, until);
+        if window.len() == 0 {
+            return Err(TrainingError::NoRows { from, until });
+        }
+        run.rows.insert(name.to_owned(), shares(&window));
+    }
     leaks(context, run, &set, &rows, &windows).await?;
     write_run(&context.storage, run).await?;
 
     let trials = search(context, run, &set, &windows).await?;
-    finish(context, run, &rows, &windows, &trials).await?;
+    finish(context, run, &rows, &windows, &trials).instrument(info_span!("fit candidate")).await?;
     run.state = RunState::Done;
     run.seconds.insert("total".to_owned(), began.elapsed().as_secs_f64());
     write_run(&context.storage, run).await
@@ -112,10 +118,10 @@ async fn training_set(context: &Context, run: &mut RunRecord) -> Result<SetRef, 
 }
 
 async fn cut(context: &Context, run: &mut RunRecord, set: &SetRef) -> Result<Windows, TrainingError> {
-    let missing = TrainingError::NoRows { from: Millis::MIN, until: run.as_of };
-    let first = first_instant(&context.storage, &set.path).await?.ok_or(missing)?;
+    let missing = TrainingError::NoHistory { rows: set.rows, until: run.as_of };
+    let stretch = stretch(&context.storage, &set.path).await?.ok_or(missing)?;
     let matures = context.spec.features.label.matures_within.millis();
-    let windows = Windows::cut(&context.spec.split, matures, first, run.as_of)?;
+    let windows = Windows::cut(&context.spec.split, matures, stretch, run.as_of)?;
     run.windows = Some(windows);
     run.sealed = Some(Sealed {
         path: set.path.clone(),
@@ -203,8 +209,11 @@ async fn search(
             jobs.push(job);
         }
     }
-    let messages = jobs.iter().map(TrialJob::message).collect::<Result<Vec<_>, _>>()?;
-    BatchPublisher::new(&context.bus).publish(&messages).await?;
+    let publish = async {
+        let messages = jobs.iter().map(TrialJob::message).collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, TrainingError>(BatchPublisher::new(&context.bus).publish(&messages).await?)
+    };
+    publish.instrument(info_span!("tm.work.training.trial publish", otel.kind = "producer", jobs = jobs.len())).await?;
     let trials = results(context, run, &jobs).await?;
     run.trials = trials.iter().map(TrialSummary::from).collect();
     run.seconds.insert("trials".to_owned(), began.elapsed().as_secs_f64());

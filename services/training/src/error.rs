@@ -50,11 +50,25 @@ pub enum TrainingError {
     #[error("the training set has no usable column \"{0}\"")]
     Column(String),
     /// No labelled row in a window.
-    #[error("no labelled row lies between {from} and {until}")]
+    #[error(
+        "no labelled row lies between {from} and {until}; windows are counted back from the newest outcome by \
+         split.test, split.embargo and split.validation"
+    )]
     NoRows {
         /// Start of the window.
         from: Millis,
         /// End of the window.
+        until: Millis,
+    },
+    /// No row of the training set has a label.
+    #[error(
+        "none of the {rows} rows that are known by {until} has a label: rows count from the instant at which they \
+         became known, so the sources of a file of history need known_at; and each row needs an outcome with its key"
+    )]
+    NoHistory {
+        /// Rows of the training set.
+        rows: u64,
+        /// Instant of the cycle.
         until: Millis,
     },
     /// Too little history for training, validation and test.
@@ -130,9 +144,11 @@ impl Classified for TrainingError {
             Self::Registry(e) => e.kind(),
             Self::Features { kind, .. } => *kind,
             Self::Server(_) => ErrorKind::Unavailable,
-            Self::Column(_) | Self::NoRows { .. } | Self::TooLittleHistory { .. } | Self::Request(_) => {
-                ErrorKind::Invalid
-            }
+            Self::Column(_)
+            | Self::NoRows { .. }
+            | Self::NoHistory { .. }
+            | Self::TooLittleHistory { .. }
+            | Self::Request(_) => ErrorKind::Invalid,
             Self::Leak(_) => ErrorKind::Refused,
             Self::SpecChanged { .. } => ErrorKind::Conflict,
             Self::NoRun(_) => ErrorKind::NotFound,
@@ -157,7 +173,7 @@ impl Classified for TrainingError {
             Self::Features { .. } => 951,
             Self::Server(_) => 952,
             Self::Column(_) => 953,
-            Self::NoRows { .. } => 954,
+            Self::NoRows { .. } | Self::NoHistory { .. } => 954,
             Self::TooLittleHistory { .. } => 955,
             Self::Leak(_) => 956,
             Self::NoTrial(_) => 957,

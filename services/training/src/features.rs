@@ -8,6 +8,7 @@ use tidemill_contracts::feature::feature_service_client::FeatureServiceClient;
 use tidemill_types::{ErrorKind, Millis};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
+use tracing::{Instrument as _, info_span};
 
 /// Asks the feature service; cheap to clone, connects when first used and again after a loss.
 #[derive(Clone, Debug)]
@@ -32,10 +33,14 @@ impl FeatureClient {
             known_by_ms: as_of.0,
             cycle_id: cycle.to_owned(),
         });
-        if let Some(parent) = tidemill_telemetry::current_traceparent().and_then(|t| t.parse().ok()) {
-            request.metadata_mut().insert("traceparent", parent);
-        }
-        let built = self.client.clone().build_training_set(request).await.map_err(|status| refused(&status))?;
+        let call = async {
+            if let Some(parent) = tidemill_telemetry::current_traceparent().and_then(|t| t.parse().ok()) {
+                request.metadata_mut().insert("traceparent", parent);
+            }
+            self.client.clone().build_training_set(request).await.map_err(|status| refused(&status))
+        };
+        let span = info_span!("/tidemill.feature.v1.FeatureService/BuildTrainingSet", otel.kind = "client");
+        let built = call.instrument(span).await?;
         let built = built.into_inner();
         Ok(SetRef {
             path: built.path,

@@ -102,7 +102,9 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<(), TrainingErro
     let server = TrainingServiceServer::new(api::Api { context }).max_encoding_message_size(MAX_MESSAGE);
     let stopped = stop.clone();
     tasks.spawn(async move {
-        let server = tonic::transport::Server::builder().add_service(server);
+        let server = tonic::transport::Server::builder()
+            .trace_fn(|request| tidemill_runtime::grpc_span(request.uri().path(), request.headers()))
+            .add_service(server);
         Ok(server.serve_with_incoming_shutdown(TcpIncoming::from(deps.listener), stopped.cancelled()).await?)
     });
     let mut first_failure = Ok(());

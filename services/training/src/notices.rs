@@ -9,6 +9,7 @@ use tidemill_bus::{Bus, DeadJob, DeadLetterFn, Headers, trace};
 use tidemill_contracts::events::{Notice, notice::Fact};
 use tidemill_contracts::{headers, subjects};
 use tidemill_types::ProjectName;
+use tracing::{Instrument as _, info_span};
 
 /// Publishes a notice under an id, so that a repeated one is stored once.
 pub(crate) async fn tell(
@@ -19,11 +20,17 @@ pub(crate) async fn tell(
     fact: Fact,
 ) -> Result<(), TrainingError> {
     let notice = Notice { project: project.to_string(), cycle_id: cycle.to_owned(), fact: Some(fact) };
-    let mut sent = Headers::new();
-    sent.set(headers::NATS_MSG_ID, &format!("{project}-{cycle}-{noun}-{participle}"))?;
-    trace::inject(&mut sent, tidemill_telemetry::current_traceparent().as_deref())?;
-    bus.publish(&subjects::notice(project, noun, participle), &sent, notice.encode_to_vec()).await?;
-    Ok(())
+    let name = format!("tm.notices.{{project}}.{noun}.{participle} publish");
+    let span = info_span!("publish", otel.name = name, otel.kind = "producer");
+    async {
+        let mut sent = Headers::new();
+        sent.set(headers::NATS_MSG_ID, &format!("{project}-{cycle}-{noun}-{participle}"))?;
+        trace::inject(&mut sent, tidemill_telemetry::current_traceparent().as_deref())?;
+        bus.publish(&subjects::notice(project, noun, participle), &sent, notice.encode_to_vec()).await?;
+        Ok(())
+    }
+    .instrument(span)
+    .await
 }
 
 /// Stores jobs and notices that are given up.

@@ -5,7 +5,7 @@ use crate::domain::record::{RunRecord, TrialRecord};
 use crate::domain::rows::{Excluded, KEEPING, Rows, column, usable};
 use crate::error::TrainingError;
 use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::{cast, concat_batches, filter_record_batch, min};
+use arrow::compute::{cast, concat_batches, filter, filter_record_batch, is_not_null, max, min};
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -136,18 +136,18 @@ pub(crate) async fn load_rows(
     blocking(move || Rows::keep(&batches, &features, Millis::MIN, until)).await
 }
 
-/// The oldest instant of a training set.
-pub(crate) async fn first_instant(storage: &Storage, path: &str) -> Result<Option<Millis>, TrainingError> {
-    let mut first: Option<i64> = None;
-    for batch in read_parquet(storage, path, Some(&[names::AS_OF])).await? {
+/// The oldest instant of a training set, and the newest of which the outcome is known.
+pub(crate) async fn stretch(storage: &Storage, path: &str) -> Result<Option<(Millis, Millis)>, TrainingError> {
+    let (mut first, mut last): (Option<i64>, Option<i64>) = (None, None);
+    for batch in read_parquet(storage, path, Some(&[names::AS_OF, names::LABEL])).await? {
         let instants = cast(column(&batch, names::AS_OF)?, &Millis::arrow_type())?;
-        let oldest = min(instants.as_primitive::<TimestampMillisecondType>());
-        first = match (first, oldest) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let instants = instants.as_primitive::<TimestampMillisecondType>();
+        first = [first, min(instants)].into_iter().flatten().min();
+        let labelled = is_not_null(column(&batch, names::LABEL)?)?;
+        let labelled = filter(instants, &labelled)?;
+        last = last.max(max(labelled.as_primitive::<TimestampMillisecondType>()));
     }
-    Ok(first.map(Millis))
+    Ok(first.zip(last).map(|(first, last)| (Millis(first), Millis(last))))
 }
 
 /// Judges audit columns over every labelled row before `until`, those that `train.exclude` names included: what an

@@ -16,9 +16,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_bus::{Job, Outgoing, WorkQueue, WorkSpec};
 use tidemill_contracts::subjects;
+use tidemill_telemetry::names;
 use tidemill_types::Classified;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info, info_span, warn};
 
 /// Longest wait for a job, so that shutdown is noticed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -64,7 +66,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) -> Resul
     let mut queue = WorkQueue::open(&context.bus, spec).await?;
     while !stop.is_cancelled() {
         let Some(job) = queue.next(LOOK_EVERY).await? else { continue };
-        let span = info_span!("training trial", otel.kind = "consumer");
+        let span = info_span!("training trial", otel.kind = "consumer", learner = Empty);
         if let Some(parent) = tidemill_bus::trace::extract(&job.headers) {
             tidemill_telemetry::set_parent(&span, parent);
         }
@@ -83,6 +85,7 @@ async fn take(context: &Context, job: &Job) -> Result<(), TrainingError> {
     if trial.spec_digest != context.spec.digest().as_str() || trial.project != context.spec.project.as_str() {
         return Ok(job.nak("this worker runs another project or spec", PAUSE).await?);
     }
+    Span::current().record("learner", trial.learner.as_str());
     let done = compute(context, &trial).await;
     drop(lease);
     match done {
@@ -106,6 +109,10 @@ async fn compute(context: &Context, trial: &TrialJob) -> Result<(), TrainingErro
         Err(error) if error.is_transient() => return Err(error),
         Err(error) => TrialOutcome::Failed(Failure { code: error.code().to_string(), text: error.to_string() }),
     };
+    let ended = if matches!(outcome, TrialOutcome::Scored(_)) { "scored" } else { "failed" };
+    let learner = ("learner", trial.learner.as_str());
+    context.metrics.counter(names::TRAINING_TRIALS).add(&[learner, ("outcome", ended)], 1);
+    context.metrics.histogram(names::TRAINING_TRIAL_SECONDS).observe(&[learner], began.elapsed().as_secs_f64());
     let record = TrialRecord {
         learner: trial.learner.clone(),
         index: trial.index,

@@ -1,7 +1,6 @@
 //! One source: raw versions in, clean and quarantine commits out.
 
 use crate::Deps;
-use crate::domain::QualityReport;
 use crate::error::ValidationError;
 use crate::store::{clean_table_path, profile_path, quarantine_table_path, raw_table_path};
 use arrow::array::RecordBatch;
@@ -9,18 +8,19 @@ use arrow::compute::concat_batches;
 use prost::Message as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidemill_bus::{Headers, Tail};
 use tidemill_contracts::events::{AlertRaised, CleanCommitted, Notice, notice};
 use tidemill_contracts::{headers, subjects};
 use tidemill_dataset::{CommitError, Snapshot, Table, VersionAdds};
-use tidemill_quality::{Freshness, Rules, UniqueState, Verdict, score};
+use tidemill_quality::{Freshness, QualityReport, Rules, UniqueState, Verdict, score};
 use tidemill_spec::Source;
 use tidemill_stats::TableProfile;
 use tidemill_telemetry::names;
 use tidemill_types::{Classified, Millis, SourceName, columns};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info_span, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span, warn};
 
 /// Longest wait for a notice before the raw table is looked at anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -30,6 +30,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const VERSIONS_AT_ONCE: u64 = 64;
 /// Key of the watermark in commit metadata, as ingestion writes it.
 const WATERMARK_KEY: &str = "tidemill.watermark";
+/// Key of the trace context in commit metadata, as ingestion writes it.
+const TRACEPARENT_KEY: &str = "tidemill.traceparent";
 
 /// Runs until `stop`; passing failures begin again at the clean table's cursor.
 pub(crate) async fn run(deps: Arc<Deps>, source: SourceName, stop: CancellationToken) -> Result<(), ValidationError> {
@@ -115,6 +117,9 @@ impl<'a> Follower<'a> {
             let clean = self.clean.load().await?;
             let (set_aside, done) = (self.cursor(&quarantine).await?, self.cursor(&clean).await?);
             let newest = self.raw.load().await?.version();
+            let labels = [("source", self.source.as_str())];
+            let behind = u32::try_from(newest.saturating_sub(done)).unwrap_or(u32::MAX);
+            self.deps.metrics.gauge(names::VALIDATION_LAG_VERSIONS).set(&labels, f64::from(behind));
             if newest <= done {
                 return Ok(());
             }
@@ -122,8 +127,15 @@ impl<'a> Follower<'a> {
             // come next, so that their rows are not set aside twice.
             let until = if set_aside > done { set_aside.min(newest) } else { newest.min(done + VERSIONS_AT_ONCE) };
             let versions = self.raw.added_between(done, until).await?;
-            let span = info_span!("validate commit", otel.kind = "consumer", dataset.name = %self.source);
+            let span = info_span!("clean commit", otel.kind = "consumer", dataset.name = %self.source, rows = Empty);
+            let contexts: Vec<_> = versions.iter().filter_map(|v| v.metadata.get(TRACEPARENT_KEY)).collect();
+            tidemill_telemetry::follow(&span, &contexts, || {
+                info_span!("tm.notices.{project}.raw.committed receive", otel.kind = "consumer")
+            });
+            let began = Instant::now();
             self.validate(quarantine, clean, &versions, until).instrument(span).await?;
+            let took = began.elapsed().as_secs_f64();
+            self.deps.metrics.histogram(names::VALIDATION_COMMIT_SECONDS).observe(&labels, took);
         }
     }
 
@@ -145,8 +157,10 @@ impl<'a> Follower<'a> {
         let rows = concat_batches(&self.raw.schema(), &batches)?;
         let verdict = self.rules.check(&mut self.unique, &rows)?;
         let watermark = versions.iter().filter_map(|v| v.metadata.get(WATERMARK_KEY)?.parse::<i64>().ok()).max();
-        let metadata: BTreeMap<String, String> =
+        Span::current().record("rows", rows.num_rows());
+        let mut metadata: BTreeMap<String, String> =
             watermark.map(|w| (WATERMARK_KEY.to_owned(), w.to_string())).into_iter().collect();
+        metadata.extend(tidemill_telemetry::current_traceparent().map(|c| (TRACEPARENT_KEY.to_owned(), c)));
         self.write_quarantine(quarantine, &verdict, until).await?;
         let raw_version = i64::try_from(until).unwrap_or(i64::MAX);
         self.write_report(&verdict, &rows, raw_version, watermark).await?;
@@ -228,12 +242,18 @@ impl<'a> Follower<'a> {
     async fn notify(&self, noun: &str, participle: &str, fact: notice::Fact) -> Result<(), ValidationError> {
         let project = &self.deps.spec.project;
         let notice = Notice { project: project.to_string(), cycle_id: String::new(), fact: Some(fact) };
-        let mut sent = Headers::new();
-        if let Some(parent) = tidemill_telemetry::current_traceparent() {
-            sent.set(headers::TRACEPARENT, &parent)?;
+        let name = format!("tm.notices.{{project}}.{noun}.{participle} publish");
+        let span = info_span!("publish", otel.name = name, otel.kind = "producer");
+        async {
+            let mut sent = Headers::new();
+            if let Some(parent) = tidemill_telemetry::current_traceparent() {
+                sent.set(headers::TRACEPARENT, &parent)?;
+            }
+            self.deps.bus.publish(&subjects::notice(project, noun, participle), &sent, notice.encode_to_vec()).await?;
+            Ok(())
         }
-        self.deps.bus.publish(&subjects::notice(project, noun, participle), &sent, notice.encode_to_vec()).await?;
-        Ok(())
+        .instrument(span)
+        .await
     }
 }
 

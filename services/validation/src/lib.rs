@@ -5,11 +5,9 @@
 //! the clean and the quarantine table.
 
 mod consumer;
-mod domain;
 mod error;
 mod store;
 
-pub use domain::QualityReport;
 pub use error::ValidationError;
 pub use store::{clean_table_path, profile_path, quarantine_table_path};
 

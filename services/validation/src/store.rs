@@ -1,26 +1,6 @@
-//! Where validation keeps what it writes.
+//! Where validation keeps what it writes, and finds what it reads.
 
-use tidemill_types::{ProjectName, SourceName};
-
-/// Folder of the clean table of a source.
-#[must_use]
-pub fn clean_table_path(project: &ProjectName, source: &SourceName) -> String {
-    format!("clean/{project}/{source}")
-}
-
-/// Folder of the quarantine table of a source.
-#[must_use]
-pub fn quarantine_table_path(project: &ProjectName, source: &SourceName) -> String {
-    format!("quarantine/{project}/{source}")
-}
-
-/// Profile and quality report of one clean commit.
-#[must_use]
-pub fn profile_path(project: &ProjectName, source: &SourceName, raw_version: i64) -> String {
-    format!("profiles/{project}/{source}/{raw_version:010}.json")
-}
-
-/// Folder of the raw table that ingestion writes.
-pub(crate) fn raw_table_path(project: &ProjectName, source: &SourceName) -> String {
-    format!("raw/{project}/{source}")
-}
+pub(crate) use tidemill_contracts::paths::raw_table as raw_table_path;
+pub use tidemill_contracts::paths::{
+    clean_table as clean_table_path, profile as profile_path, quarantine_table as quarantine_table_path,
+};

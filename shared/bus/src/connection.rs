@@ -1,6 +1,7 @@
 //! The connection: made with patience, watched for refusals, counted at each reconnect.
 
 use crate::error::{Error, Result};
+use crate::identity::Nkey;
 use async_nats::jetstream::{self, response::Response};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, RequestErrorKind, ServerError};
 use serde::Serialize;
@@ -112,9 +113,13 @@ impl Bus {
         let (refusal, _) = watch::channel(None);
         let health = Arc::new(Health { connects: AtomicU64::new(0), refusal });
         let deadline = options.connect_within.map(|patience| Instant::now() + patience);
+        let inbox = match &options.credentials {
+            Credentials::NkeySeed(seed) => Some(Nkey::from_seed(seed)?.inbox()),
+            _ => None,
+        };
         let mut attempt = 0;
         let client = loop {
-            let error = match client_options(&options, &health).connect(options.url.as_str()).await {
+            let error = match client_options(&options, inbox.as_deref(), &health).connect(options.url.as_str()).await {
                 Ok(client) => break client,
                 Err(error) => error,
             };
@@ -327,7 +332,7 @@ pub(crate) fn backoff(attempt: usize) -> Duration {
     doubled / 2 + (doubled / 2).mul_f64(f64::from(u32::try_from(draw).unwrap_or_default()) / 1024.0)
 }
 
-fn client_options(options: &BusOptions, health: &Arc<Health>) -> ConnectOptions {
+fn client_options(options: &BusOptions, inbox: Option<&str>, health: &Arc<Health>) -> ConnectOptions {
     let health = Arc::clone(health);
     let mut client = ConnectOptions::new()
         .name(&options.name)
@@ -341,6 +346,9 @@ fn client_options(options: &BusOptions, health: &Arc<Health>) -> ConnectOptions 
         });
     if let Some(path) = &options.root_certificates {
         client = client.add_root_certificates(path.clone()).require_tls(true);
+    }
+    if let Some(inbox) = inbox {
+        client = client.custom_inbox_prefix(inbox);
     }
     match options.credentials.clone() {
         Credentials::Anonymous => client,

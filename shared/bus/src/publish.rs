@@ -195,10 +195,12 @@ impl BatchPublisher {
                 return Err(bus.too_large(&message.subject, message.payload.len()));
             }
         }
-        let batch_id = bus.client.new_inbox().replace("_INBOX.", "");
+        // The last part of an inbox is unique, and short enough for the server whatever the prefix.
+        let inbox = bus.client.new_inbox();
+        let batch_id = inbox.rsplit('.').next().unwrap_or(&inbox);
         let headers = |message: &Outgoing, number: usize| -> HeaderMap {
             let mut headers = message.headers.map().clone();
-            headers.insert(NATS_BATCH_ID, batch_id.as_str());
+            headers.insert(NATS_BATCH_ID, batch_id);
             headers.insert(NATS_BATCH_SEQUENCE, number.to_string());
             headers
         };

@@ -88,11 +88,24 @@ impl StreamState {
     }
 }
 
+/// A stream as somebody sees it who changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamInspection {
+    /// Settings that are not those of the specification.
+    pub differs: Vec<String>,
+    /// The server's clock, RFC 3339, when it says so.
+    pub server_time: Option<String>,
+    /// Where the stream begins and ends.
+    pub state: StreamState,
+}
+
 #[derive(Deserialize)]
 struct Info {
     created: String,
     config: Config,
     state: State,
+    #[serde(default)]
+    ts: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -184,6 +197,24 @@ impl Bus {
             Some(info) => Ok(info.into()),
             None => Err(Error::NotFound(format!("stream {name}"))),
         }
+    }
+
+    /// A stream beside its specification; `None` when there is none. Changes nothing.
+    ///
+    /// # Errors
+    /// As any request.
+    pub async fn inspect_stream(&self, spec: &StreamSpec) -> Result<Option<StreamInspection>> {
+        let Some(info) = self.stream_info(&spec.name).await? else { return Ok(None) };
+        let mut wanted = info.config.clone();
+        spec.write_into(&mut wanted);
+        wanted.persist_mode = wanted.persist_mode.filter(|mode| *mode != PersistenceMode::Async);
+        let fields = |config: &Config| serde_json::to_value(config).unwrap_or_default();
+        let (wanted, found) = (fields(&wanted), fields(&info.config));
+        let names = [&wanted, &found].into_iter().filter_map(|side| side.as_object()).flat_map(|side| side.keys());
+        let mut differs: Vec<String> = names.filter(|name| wanted.get(*name) != found.get(*name)).cloned().collect();
+        differs.sort();
+        differs.dedup();
+        Ok(Some(StreamInspection { differs, server_time: info.ts.clone(), state: info.into() }))
     }
 
     /// `<stream>@<created>`: sequences are comparable within one incarnation only.

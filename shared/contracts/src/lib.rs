@@ -2,7 +2,9 @@
 //!
 //! Contracts only grow: no renumbering, no reuse, no change of meaning.
 
+pub mod access;
 pub mod headers;
+pub mod paths;
 pub mod prediction_log;
 pub mod subjects;
 pub mod training_set;

@@ -131,6 +131,7 @@ impl Gathered {
         self.watermark = self.watermark.max(event.watermark);
         if let Some(parent) = event.traceparent
             && self.traceparents.len() < LINKS
+            && !self.traceparents.iter().any(|known| known == parent)
         {
             self.traceparents.push(parent.to_owned());
         }

@@ -23,4 +23,4 @@ pub use dedupe::Window;
 pub use error::IntakeError;
 pub use gather::{COUNTS_KEY, Counts, Decoded, Event, Gathered, decode};
 pub use head::Head;
-pub use writer::{Committed, Intake, IntakeOptions, WATERMARK_KEY};
+pub use writer::{CommitTrace, Committed, Intake, IntakeOptions, TRACEPARENT_KEY, WATERMARK_KEY};

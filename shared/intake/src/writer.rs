@@ -17,12 +17,24 @@ use tidemill_contracts::subjects;
 use tidemill_dataset::{CommitError, DataFile, Snapshot, Table};
 use tidemill_types::{Digest, Millis, columns};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, Span, info, warn};
 
 /// Key of the watermark in a commit's metadata: milliseconds.
 pub const WATERMARK_KEY: &str = "tidemill.watermark";
 /// Rows read at a start to learn the ids of the newest messages, unless the window asks for more.
 const WINDOW_ROWS: u64 = 500_000;
+/// Key of the trace context of a commit in its metadata, so that who follows the table continues the trace.
+pub const TRACEPARENT_KEY: &str = "tidemill.traceparent";
+
+/// How commits are traced: supplied from above, because trace contexts are known to the telemetry crate only.
+#[derive(Clone, Copy, Debug)]
+pub struct CommitTrace {
+    /// The span of a commit, given the trace contexts of its messages.
+    pub span: fn(&[String]) -> Span,
+    /// The context of the span that is entered.
+    pub current: fn() -> Option<String>,
+}
+
 /// What an intake connects.
 #[derive(Clone, Debug)]
 pub struct IntakeOptions {
@@ -36,6 +48,8 @@ pub struct IntakeOptions {
     pub commit_age: Duration,
     /// Messages in the dedupe window.
     pub dedupe_window: usize,
+    /// How commits are traced.
+    pub trace: CommitTrace,
 }
 
 /// A commit that went through.
@@ -51,8 +65,6 @@ pub struct Committed {
     pub watermark: Option<Millis>,
     /// Time from the first message to the commit.
     pub took: Duration,
-    /// Trace contexts of some of its messages.
-    pub traceparents: Vec<String>,
 }
 
 /// One stream, one table.
@@ -156,14 +168,18 @@ impl Intake {
         Fut: Future<Output = Result<(), IntakeError>> + Send,
     {
         let Due { gathered, began } = due;
-        self.bury(&books.incarnation, &gathered.refusals).await?;
-        let (counts, watermark) = (gathered.counts, gathered.watermark);
-        let traceparents = gathered.traceparents.clone();
-        let Outcome::Done { version, last_seq, is_newest } = self.commit(books, gathered).await? else {
-            return Ok(false);
-        };
-        on_commit(Committed { version, last_seq, counts, watermark, took: began.elapsed(), traceparents }).await?;
-        Ok(is_newest)
+        let span = (self.options.trace.span)(&gathered.traceparents);
+        async {
+            self.bury(&books.incarnation, &gathered.refusals).await?;
+            let (counts, watermark) = (gathered.counts, gathered.watermark);
+            let Outcome::Done { version, last_seq, is_newest } = self.commit(books, gathered).await? else {
+                return Ok(false);
+            };
+            on_commit(Committed { version, last_seq, counts, watermark, took: began.elapsed() }).await?;
+            Ok(is_newest)
+        }
+        .instrument(span)
+        .await
     }
 
     /// Loads the table, compares the books and opens the stream after the table's last sequence. With the guard of
@@ -234,6 +250,9 @@ impl Intake {
         metadata.insert(COUNTS_KEY.to_owned(), serde_json::to_string(&gathered.counts).unwrap_or_default());
         if let Some(watermark) = gathered.watermark {
             metadata.insert(WATERMARK_KEY.to_owned(), watermark.0.to_string());
+        }
+        if let Some(context) = (self.options.trace.current)() {
+            metadata.insert(TRACEPARENT_KEY.to_owned(), context);
         }
         let on = books.snapshot.clone();
         let result = self.table.commit(on, &gathered.batches, &books.incarnation, last_seq, metadata).await;

@@ -1,8 +1,9 @@
 //! Line charts and reliability diagrams.
 
 use crate::Labels;
-use crate::frame::{self, BOTTOM, LEFT, RIGHT, TOP, colour, px};
-use crate::scale::Scale;
+use crate::frame::{self, BOTTOM, LEFT, RIGHT, TOP, colour, dashes, px};
+use crate::scale::{Scale, number};
+use crate::thin::{MOST_POINTS, thinned};
 use maud::{Markup, html};
 
 /// One series of a line chart.
@@ -14,9 +15,16 @@ pub struct Line<'a> {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Lines over a shared numeric axis, with an optional horizontal limit drawn dashed.
+/// Lines drawn at most.
+pub(crate) const LINES: usize = 12;
+/// Points of a chart that are drawn as dots with their value, at most.
+pub(crate) const DOTS: usize = 150;
+
+/// Lines over a shared numeric axis, with an optional horizontal limit drawn dashed. Many points are thinned, their
+/// extremes kept; of many lines the first are drawn.
 #[must_use]
 pub fn line_chart(labels: Labels<'_>, lines: &[Line<'_>], limit: Option<f64>) -> Markup {
+    let lines = &lines[..lines.len().min(LINES)];
     let points = || lines.iter().flat_map(|l| &l.points).filter(|(x, y)| x.is_finite() && y.is_finite());
     let xs = Scale::over(points().map(|p| p.0), LEFT, RIGHT);
     let ys = Scale::over(points().map(|p| p.1).chain(limit), BOTTOM, TOP);
@@ -32,7 +40,17 @@ pub fn line_chart(labels: Labels<'_>, lines: &[Line<'_>], limit: Option<f64>) ->
                 line x1=(px(LEFT)) x2=(px(RIGHT)) y1=(y) y2=(y) stroke="currentColor" stroke-dasharray="6 4" {}
             }
             @for (i, line) in lines.iter().enumerate() {
-                path d=(path(&line.points, &xs, &ys)) fill="none" stroke=(colour(i)) stroke-width="2" {}
+                path d=(path(&thinned(&line.points, MOST_POINTS / lines.len()), &xs, &ys)) fill="none" stroke=(colour(i))
+                    stroke-width="2" stroke-dasharray=[dashes(i)] {
+                    title { (line.name) }
+                }
+                @if points().count() <= DOTS {
+                    @for (x, y) in line.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()) {
+                        circle cx=(px(xs.at(*x))) cy=(px(ys.at(*y))) r="3" fill=(colour(i)) {
+                            title { (line.name) ", " (number(*x)) ": " (number(*y)) }
+                        }
+                    }
+                }
             }
             (frame::legend(&names))
         },
@@ -62,14 +80,16 @@ pub fn reliability(labels: Labels<'_>, points: &[(f64, f64, f64, f64)]) -> Marku
             @for (x, y, low, high) in shown {
                 @let at = px(xs.at(*x));
                 line x1=(at) x2=(at) y1=(px(ys.at(*low))) y2=(px(ys.at(*high))) stroke=(colour(0)) opacity="0.6" {}
-                circle cx=(at) cy=(px(ys.at(*y))) r="4" fill=(colour(0)) {}
+                circle cx=(at) cy=(px(ys.at(*y))) r="4" fill=(colour(0)) {
+                    title { "score " (number(*x)) ": share " (number(*y)) ", " (number(*low)) " to " (number(*high)) }
+                }
             }
         },
     )
 }
 
 /// SVG path through the finite points; gaps start a new piece.
-fn path(points: &[(f64, f64)], xs: &Scale, ys: &Scale) -> String {
+pub(crate) fn path(points: &[(f64, f64)], xs: &Scale, ys: &Scale) -> String {
     let mut text = String::new();
     let mut pen = 'M';
     for (x, y) in points {
@@ -95,7 +115,18 @@ mod tests {
         let svg = line_chart(LABELS, &[line.clone(), line], Some(2.5)).into_string();
         assert!(svg.contains("AUC &lt;by&gt; &quot;day&quot;") && svg.contains("a&amp;b"));
         assert_eq!(svg.matches('M').count(), 4, "two pieces per line");
-        assert!(!svg.contains("NaN") && svg.contains("stroke-dasharray"));
+        assert!(!svg.contains("NaN") && svg.contains("stroke-dasharray") && svg.contains("a&amp;b, 2: 3"));
+    }
+
+    #[test]
+    fn a_million_points_give_a_thousand_marks() {
+        let points: Vec<(f64, f64)> = (0..1_000_000).map(|i| (f64::from(i), f64::from(i % 1_013))).collect();
+        let lines: Vec<Line<'_>> = (0..20).map(|_| Line { name: "a", points: points[..100_000].to_vec() }).collect();
+        for lines in [&[Line { name: "a", points }][..], &lines] {
+            let svg = line_chart(LABELS, lines, None).into_string();
+            let marks = svg.split(" d=\"").skip(1).filter_map(|rest| rest.split('"').next());
+            assert!(marks.map(|d| d.matches(['M', 'L']).count()).sum::<usize>() <= 1_000 && svg.len() < 40_000);
+        }
     }
 
     #[test]

@@ -24,6 +24,12 @@ impl Scale {
         bounds.map(|(low, high)| Self::new(low, high, from, to))
     }
 
+    /// The same scale with room at both ends, as a share of its range.
+    pub(crate) fn widened(self, share: f64) -> Self {
+        let room = share * (self.high - self.low);
+        Self { low: self.low - room, high: self.high + room, ..self }
+    }
+
     pub(crate) fn at(&self, value: f64) -> f64 {
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
     }

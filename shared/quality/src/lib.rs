@@ -8,6 +8,7 @@
 mod check;
 mod error;
 mod freshness;
+mod report;
 mod rule;
 mod score;
 mod unique;
@@ -15,6 +16,7 @@ mod unique;
 pub use check::{RuleResult, Verdict, merge_results};
 pub use error::QualityError;
 pub use freshness::{Freshness, FreshnessState};
+pub use report::QualityReport;
 pub use rule::{Dimension, Rules};
 pub use score::{QualityScore, score};
 pub use unique::UniqueState;

@@ -38,6 +38,9 @@ pub struct AliasMove {
     pub by: String,
     /// Why, in words.
     pub reason: String,
+    /// Trace in which it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// Who moves an alias, when and why.
@@ -49,6 +52,8 @@ pub struct MoveRequest {
     pub reason: String,
     /// When.
     pub at: Millis,
+    /// Trace in which it happens.
+    pub traceparent: Option<String>,
 }
 
 /// The value of an alias. The history stands in the same entry as the pointer, so the two cannot disagree.

@@ -223,7 +223,7 @@ fn moved(
     kind: MoveKind,
     current: Option<&AliasState>,
     (to, version): (&Digest, u64),
-    MoveRequest { by, reason, at }: MoveRequest,
+    MoveRequest { by, reason, at, traceparent }: MoveRequest,
 ) -> AliasMove {
     AliasMove {
         project: project.clone(),
@@ -235,6 +235,7 @@ fn moved(
         at,
         by,
         reason,
+        traceparent,
     }
 }
 

@@ -11,7 +11,7 @@ fn model(n: u8) -> NewVersion {
 }
 
 fn request(at: i64) -> MoveRequest {
-    MoveRequest { by: "evaluation".to_owned(), reason: "gate passed".to_owned(), at: Millis(at) }
+    MoveRequest { by: "evaluation".to_owned(), reason: "gate passed".to_owned(), at: Millis(at), traceparent: None }
 }
 
 async fn with_three_models(nats: &Nats) -> (Registry, ProjectName, [Digest; 3]) {

@@ -1,7 +1,10 @@
 //! How an error looks outside: gRPC status, HTTP problem (RFC 9457), exit code. One table for all services.
+//!
+//! Both name the page of the error's code: `tidemill explain TMnnnn` shows it.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use std::error::Error as StdError;
 use tidemill_types::{Classified, ErrorKind};
@@ -12,6 +15,20 @@ use tonic::{Code, Status};
 pub const CODE_KEY: &str = "tm-code";
 /// Metadata key that says whether the same call may succeed later: `true` or `false`.
 pub const RETRYABLE_KEY: &str = "tm-retryable";
+
+/// Metadata key that carries the command which shows the page of the code.
+pub const HELP_KEY: &str = "tm-help";
+
+/// What to run to read about a code.
+#[must_use]
+pub fn help(code: impl std::fmt::Display) -> String {
+    format!("tidemill explain {code}")
+}
+
+/// The name of a code's page.
+fn page(code: impl std::fmt::Display) -> String {
+    format!("urn:tidemill:error:{code}")
+}
 
 /// An error and its causes in one line.
 #[must_use]
@@ -71,16 +88,83 @@ pub fn exit_code(kind: ErrorKind) -> u8 {
     }
 }
 
-/// The gRPC status of an error, with its code and retryability as metadata.
+/// The gRPC status of an error: code, retryability and help as metadata, and as the details of `google.rpc.Status`.
 pub fn to_status(error: &impl Classified) -> Status {
     let mut metadata = MetadataMap::new();
-    if let Ok(code) = error.code().to_string().parse() {
+    let code = error.code().to_string();
+    if let Ok(code) = code.parse() {
         metadata.insert(CODE_KEY, code);
+    }
+    if let Ok(help) = help(&code).parse() {
+        metadata.insert(HELP_KEY, help);
     }
     if let Ok(retryable) = error.is_transient().to_string().parse() {
         metadata.insert(RETRYABLE_KEY, retryable);
     }
-    Status::with_metadata(grpc_code(error.kind()), chain(error), metadata)
+    let (grpc, text) = (grpc_code(error.kind()), chain(error));
+    let details = wire::Status::of(grpc, &text, &code, error.is_transient()).encode_to_vec();
+    Status::with_details_and_metadata(grpc, text, details.into(), metadata)
+}
+
+/// The messages of `google.rpc` that clients of other languages read from `grpc-status-details-bin`.
+mod wire {
+    use std::collections::BTreeMap;
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Any {
+        #[prost(string, tag = "1")]
+        pub(super) type_url: String,
+        #[prost(bytes = "vec", tag = "2")]
+        pub(super) value: Vec<u8>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Status {
+        #[prost(int32, tag = "1")]
+        pub(super) code: i32,
+        #[prost(string, tag = "2")]
+        pub(super) message: String,
+        #[prost(message, repeated, tag = "3")]
+        pub(super) details: Vec<Any>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct ErrorInfo {
+        #[prost(string, tag = "1")]
+        pub(super) reason: String,
+        #[prost(string, tag = "2")]
+        pub(super) domain: String,
+        #[prost(btree_map = "string, string", tag = "3")]
+        pub(super) metadata: BTreeMap<String, String>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Link {
+        #[prost(string, tag = "1")]
+        pub(super) description: String,
+        #[prost(string, tag = "2")]
+        pub(super) url: String,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Help {
+        #[prost(message, repeated, tag = "1")]
+        pub(super) links: Vec<Link>,
+    }
+
+    fn any(name: &str, message: &impl prost::Message) -> Any {
+        Any { type_url: format!("type.googleapis.com/google.rpc.{name}"), value: message.encode_to_vec() }
+    }
+
+    impl Status {
+        pub(super) fn of(grpc: tonic::Code, message: &str, code: &str, retryable: bool) -> Self {
+            let metadata = BTreeMap::from([("retryable".to_owned(), retryable.to_string())]);
+            let info = ErrorInfo { reason: code.to_owned(), domain: "tidemill".to_owned(), metadata };
+            let help = Help { links: vec![Link { description: super::help(code), url: super::page(code) }] };
+            let details = vec![any("ErrorInfo", &info), any("Help", &help)];
+            Self { code: grpc.into(), message: message.to_owned(), details }
+        }
+    }
 }
 
 /// The `TMnnnn` code that a status carries.
@@ -104,6 +188,8 @@ pub struct Problem {
     pub code: String,
     /// Whether the same request may succeed later.
     pub retryable: bool,
+    /// The command that shows cause and remedy.
+    pub help: String,
 }
 
 /// The HTTP problem of an error.
@@ -111,10 +197,11 @@ pub fn to_problem(error: &impl Classified) -> Problem {
     let (status, title) = http_status(error.kind());
     let code = error.code().to_string();
     Problem {
-        r#type: format!("urn:tidemill:error:{code}"),
+        r#type: page(&code),
         title: title.to_owned(),
         status: status.as_u16(),
         detail: chain(error),
+        help: help(&code),
         code,
         retryable: error.is_transient(),
     }
@@ -153,11 +240,27 @@ mod tests {
         assert_eq!(status.code(), Code::Unavailable);
         assert_eq!(status.message(), "bus is away: connection refused");
         assert_eq!(status_code_text(&status), Some("TM0601"));
+        assert_eq!(status.metadata().get(HELP_KEY).unwrap(), "tidemill explain TM0601");
         let problem = to_problem(&error);
+        assert_eq!(problem.help, "tidemill explain TM0601");
         assert_eq!((problem.status, problem.retryable), (503, true));
         assert_eq!(problem.r#type, "urn:tidemill:error:TM0601");
         assert_eq!(exit_code(error.kind()), 4);
         let response = problem.into_response();
         assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), "application/problem+json");
+    }
+    #[test]
+    fn the_details_of_a_status_are_those_of_google_rpc() {
+        let status = to_status(&Away(std::io::Error::other("connection refused")));
+        let details = wire::Status::decode(status.details()).unwrap();
+        assert_eq!((details.code, details.message.as_str()), (14, "bus is away: connection refused"));
+        let [info, help] = details.details.as_slice() else { panic!("{details:?}") };
+        assert_eq!(info.type_url, "type.googleapis.com/google.rpc.ErrorInfo");
+        let info = wire::ErrorInfo::decode(info.value.as_slice()).unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("TM0601", "tidemill"));
+        assert_eq!(info.metadata["retryable"], "true");
+        let help = wire::Help::decode(help.value.as_slice()).unwrap();
+        assert_eq!(help.links[0].description, "tidemill explain TM0601");
+        assert_eq!(help.links[0].url, "urn:tidemill:error:TM0601");
     }
 }

@@ -16,11 +16,11 @@ mod supervise;
 
 pub use admin::serve_admin;
 pub use backoff::{Backoff, retry};
-pub use config::{Config, Environment, ProcessEnvironment};
+pub use config::{Config, Environment, FILE_VARIABLE, ProcessEnvironment};
 pub use drain::{Drained, Signals, block_on, drain};
 pub use error::Error;
 pub use errors::{Problem, exit_code, to_problem, to_status};
-pub use grpc::grpc_server;
+pub use grpc::{LIVE, grpc_server, grpc_span};
 pub use listen::bind;
 pub use readiness::{Condition, Readiness};
 pub use supervise::{Failure, Supervisor};

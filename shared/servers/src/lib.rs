@@ -14,6 +14,6 @@ mod program;
 mod seaweed;
 
 pub use error::{Error, Result};
-pub use nats::{NatsOptions, NatsServer};
+pub use nats::{NatsOptions, NatsServer, nats_config};
 pub use obtain::{Obtain, Progress, nats_server, seaweedfs};
-pub use seaweed::{SeaweedFs, SeaweedOptions};
+pub use seaweed::{SeaweedFs, SeaweedOptions, random_hex};

@@ -62,7 +62,10 @@ impl NatsServer {
     pub async fn start(options: NatsOptions) -> Result<Self> {
         let dir = &options.data_dir;
         std::fs::create_dir_all(dir).map_err(Error::io(format!("create {}", dir.display())))?;
-        let config = fill(options.config.as_deref().unwrap_or(TEMPLATE), &options);
+        let store = dir.join("jetstream");
+        let store = std::path::absolute(&store).unwrap_or(store);
+        let template = options.config.as_deref().unwrap_or(TEMPLATE);
+        let config = fill(template, &options.name, &store, &options.max_file_store);
         let path = dir.join("nats.conf");
         std::fs::write(&path, config).map_err(Error::io(format!("write {}", path.display())))?;
         let (process, port) = launch(&options, options.port).await?;
@@ -126,14 +129,18 @@ impl NatsServer {
     }
 }
 
+/// The configuration of the repository for a server that somebody else starts.
+#[must_use]
+pub fn nats_config(name: &str, store: &Path, max_file_store: &str) -> String {
+    fill(TEMPLATE, name, store, max_file_store)
+}
+
 /// The configuration with its placeholders replaced.
-fn fill(template: &str, options: &NatsOptions) -> String {
-    let store = options.data_dir.join("jetstream");
-    let store = std::path::absolute(&store).unwrap_or(store);
+fn fill(template: &str, name: &str, store: &Path, max_file_store: &str) -> String {
     template
-        .replace("{{SERVER_NAME}}", &options.name)
+        .replace("{{SERVER_NAME}}", name)
         .replace("{{STORE_DIR}}", &store.to_string_lossy().replace('\\', "/"))
-        .replace("{{MAX_FILE_STORE}}", &options.max_file_store)
+        .replace("{{MAX_FILE_STORE}}", max_file_store)
 }
 
 async fn launch(options: &NatsOptions, port: Option<u16>) -> Result<(ServerProcess, u16)> {

@@ -173,15 +173,22 @@ fn stored_keys(text: &[u8]) -> Option<Keys> {
 }
 
 /// Hex digits from the operating system's random source.
+///
+/// # Errors
+/// When that source cannot be read.
 #[cfg(unix)]
-fn random_hex(bytes: usize) -> std::io::Result<String> {
+pub fn random_hex(bytes: usize) -> std::io::Result<String> {
     let mut buffer = vec![0; bytes];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut buffer)?;
     Ok(hex::encode(buffer))
 }
 
+/// Hex digits from the operating system's random source.
+///
+/// # Errors
+/// Always: it is not known how to reach that source here.
 #[cfg(not(unix))]
-fn random_hex(_bytes: usize) -> std::io::Result<String> {
+pub fn random_hex(_bytes: usize) -> std::io::Result<String> {
     Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "write s3.json yourself on this platform"))
 }
 

@@ -187,6 +187,11 @@ impl Spec {
         if let (Some(exclude), Some(entity)) = (&self.train.exclude, self.sources.get(&self.features.entity.source)) {
             found.expr("train.exclude.where", &exclude.filter, &entity.declared_schema(), is_boolean, "a boolean");
         }
+        found.require(
+            !self.train.baselines.rule.rates_by.is_empty(),
+            "train.baselines.rule.rates_by",
+            "no feature is a category: name the one or two whose rates a spreadsheet would look up",
+        );
         for name in &self.train.baselines.rule.rates_by {
             found.name("train.baselines.rule.rates_by", "feature", name, features());
         }

@@ -15,4 +15,5 @@ pub mod replay;
 pub use duration::Span;
 pub use error::{SpecError, SpecProblem};
 pub use model::*;
+pub use parse::locate;
 pub use replay::{ReplayPlan, ReplayStream};

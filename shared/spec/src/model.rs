@@ -18,7 +18,8 @@ pub struct Spec {
     pub project: ProjectName,
     /// What is decided, about what, by whom.
     pub problem: Problem,
-    /// The business measure.
+    /// The business measure; absent: right alerts less wrong ones, with a tenth of the predictions alerted.
+    #[serde(default)]
     pub kpi: Kpi,
     /// Where data events come from, by name.
     pub sources: BTreeMap<SourceName, Source>,
@@ -28,17 +29,21 @@ pub struct Spec {
     /// The feature set.
     pub features: FeatureSpec,
     /// How rows are divided in time.
+    #[serde(default)]
     pub split: Split,
     /// What is trained.
+    #[serde(default)]
     pub train: Train,
     /// How candidates are judged.
+    #[serde(default)]
     pub evaluate: Evaluate,
     /// Where predictions are offered.
     pub serve: Serve,
     /// What is watched.
     #[serde(default)]
     pub monitor: Monitor,
-    /// When to train again.
+    /// When to train again; absent: every month.
+    #[serde(default)]
     pub retrain: Retrain,
 }
 
@@ -49,22 +54,27 @@ pub struct Problem {
     /// The decision that a prediction serves.
     pub decision: String,
     /// What one prediction is about.
+    #[serde(default = "defaults::unit")]
     pub unit: String,
     /// Kind of task; only `binary` for now.
+    #[serde(default)]
     pub task: Task,
     /// What is done with a positive prediction.
+    #[serde(default = "defaults::action")]
     pub action: String,
     /// How long before the outcome the decision falls.
+    #[serde(default)]
     pub horizon: Span,
     /// Who answers for it: role → person or team.
     pub owners: BTreeMap<String, String>,
 }
 
 /// Kind of prediction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Yes or no, answered by a probability.
+    #[default]
     Binary,
 }
 
@@ -80,6 +90,17 @@ pub struct Kpi {
     pub unit: String,
     /// Largest share of predictions that may be acted on, in (0, 1].
     pub budget: f64,
+}
+
+impl Default for Kpi {
+    fn default() -> Self {
+        Self {
+            name: "right_less_wrong_alerts".to_owned(),
+            value: "case when alerted and outcome then 1 when alerted then -1 else 0 end".to_owned(),
+            unit: "alerts".to_owned(),
+            budget: 0.1,
+        }
+    }
 }
 
 /// One source of data events.
@@ -416,7 +437,7 @@ impl Definition {
 
 /// Division of rows in time: training, embargo, validation, embargo, sealed test (the newest).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Split {
     /// Only `time` for now.
     pub scheme: SplitScheme,
@@ -424,8 +445,20 @@ pub struct Split {
     pub validation: Span,
     /// Length of the sealed test window.
     pub test: Span,
-    /// Gap between windows; at least `features.label.matures_within`.
+    /// Gap between windows; at least `features.label.matures_within`, which it is when absent.
     pub embargo: Span,
+}
+
+impl Default for Split {
+    fn default() -> Self {
+        let week = Span::hours(24 * 7);
+        Self { scheme: SplitScheme::Time, validation: week, test: week, embargo: Self::UNWRITTEN }
+    }
+}
+
+impl Split {
+    /// Stands for an embargo that the text does not state, until [`Spec::parse`] has filled it in.
+    pub(crate) const UNWRITTEN: Span = Span::from_millis(i64::MAX);
 }
 
 /// How rows are divided.
@@ -438,21 +471,30 @@ pub enum SplitScheme {
 
 /// What is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Train {
     /// Rows left out of training, with the reason.
-    #[serde(default)]
     pub exclude: Option<Exclude>,
     /// Baselines; they cannot be switched off, only described.
     pub baselines: Baselines,
     /// Learners to try.
     pub candidates: Vec<LearnerName>,
     /// Search over parameters.
-    #[serde(default)]
     pub search: Search,
     /// When a column gives the outcome away.
-    #[serde(default)]
     pub leak_checks: LeakChecks,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            exclude: None,
+            baselines: Baselines::default(),
+            candidates: vec![LearnerName::Logistic, LearnerName::GradientBoosting],
+            search: Search::default(),
+            leak_checks: LeakChecks::default(),
+        }
+    }
 }
 
 /// Rows left out of training.
@@ -467,18 +509,18 @@ pub struct Exclude {
 }
 
 /// The baselines every candidate is compared with, beside the majority class and a default logistic model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Baselines {
     /// The business rule as a table of rates.
     pub rule: RuleBaseline,
 }
 
 /// Observed rates by a few features: what a spreadsheet would do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct RuleBaseline {
-    /// Features that select the rate, from the most to the least important.
+    /// Features that select the rate, from the most to the least important; absent: the first two categories.
     pub rates_by: Vec<String>,
 }
 
@@ -538,21 +580,25 @@ impl Default for LeakChecks {
 
 /// How candidates are judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Evaluate {
     /// Features by whose values quality is shown.
-    #[serde(default)]
     pub slices: Vec<String>,
     /// Rows a slice needs to be shown.
-    #[serde(default = "defaults::min_support")]
     pub min_support: u64,
     /// What a candidate must pass.
     pub gates: Gates,
 }
 
+impl Default for Evaluate {
+    fn default() -> Self {
+        Self { slices: Vec::new(), min_support: 30, gates: Gates::default() }
+    }
+}
+
 /// Gates; all are on confidence bounds, never on points.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Gates {
     /// Better than the majority class and the rule: lower bound of the paired difference above `by`.
     pub beats_baselines: BeatGate,
@@ -561,9 +607,20 @@ pub struct Gates {
     pub keeps_up_with_logistic: BeatGate,
     /// Better than the model in service: lower bound of the paired difference above `by`.
     pub beats_champion: BeatGate,
-    /// Calibrated: upper bound of the metric at most this.
-    #[serde(default)]
+    /// Calibrated: upper bound of the metric at most this; absent: not asked.
     pub calibration: Option<BoundGate>,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        let auc = |by| BeatGate { metric: GateMetric::RocAuc, by };
+        Self {
+            beats_baselines: auc(0.0),
+            keeps_up_with_logistic: auc(-0.02),
+            beats_champion: auc(0.0),
+            calibration: None,
+        }
+    }
 }
 
 /// A gate on a paired difference.
@@ -651,17 +708,21 @@ impl Default for Drift {
 
 /// When to train again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Retrain {
     /// Calendar step of event time.
     pub every: Window,
     /// Boolean expressions over a window's monitoring row: `auc`, `auc_reference`, `auc_drop`, `brier`, `ece`,
     /// `kpi`, `rows`, `drifted_share`.
-    #[serde(default)]
     pub when: Vec<String>,
     /// Shortest time between two retrains by rule.
-    #[serde(default = "defaults::cool_down")]
     pub cool_down: Span,
+}
+
+impl Default for Retrain {
+    fn default() -> Self {
+        Self { every: Window::Month, when: Vec::new(), cool_down: Span::hours(24 * 7) }
+    }
 }
 
 mod defaults {
@@ -670,13 +731,13 @@ mod defaults {
     pub(super) fn lookback() -> Span {
         Span::hours(48)
     }
-    pub(super) fn min_support() -> u64 {
-        30
+    pub(super) fn unit() -> String {
+        "case".to_owned()
+    }
+    pub(super) fn action() -> String {
+        "look into it".to_owned()
     }
     pub(super) fn deadline() -> Span {
         Span::from_millis(2_000)
-    }
-    pub(super) fn cool_down() -> Span {
-        Span::hours(24 * 7)
     }
 }

@@ -1,7 +1,7 @@
 //! From text to a checked spec, with positions in errors.
 
 use crate::error::{SpecError, SpecProblem};
-use crate::model::Spec;
+use crate::model::{FeatureKind, Spec, Split};
 use tidemill_types::Digest;
 
 /// Largest accepted spec, in bytes.
@@ -23,7 +23,8 @@ impl Spec {
                 mend: None,
             }));
         }
-        let spec: Self = serde_saphyr::from_str(text).map_err(|e| SpecError::Syntax(syntax_problem(text, &e)))?;
+        let mut spec: Self = serde_saphyr::from_str(text).map_err(|e| SpecError::Syntax(syntax_problem(text, &e)))?;
+        spec.fill_in();
         let mut problems = spec.problems();
         if problems.is_empty() {
             return Ok(spec);
@@ -35,6 +36,18 @@ impl Spec {
             }
         }
         Err(SpecError::Meaning(problems))
+    }
+
+    /// Defaults that follow from other keys.
+    fn fill_in(&mut self) {
+        if self.split.embargo == Split::UNWRITTEN {
+            self.split.embargo = self.features.label.matures_within;
+        }
+        let rates_by = &mut self.train.baselines.rule.rates_by;
+        if rates_by.is_empty() {
+            let categories = self.features.define.iter().filter(|(_, d)| d.kind() == FeatureKind::Category);
+            rates_by.extend(categories.take(2).map(|(name, _)| name.clone()));
+        }
     }
 
     /// Digest of the meaning: equal for specs that differ only in layout, comments or defaults written out.
@@ -112,7 +125,8 @@ fn path_at(text: &str, line: usize) -> String {
 }
 
 /// Line and column of the deepest key of a dotted path that stands in the text.
-fn locate(text: &str, path: &str) -> Option<(usize, usize)> {
+#[must_use]
+pub fn locate(text: &str, path: &str) -> Option<(usize, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found: Option<(usize, usize)> = None;
     let mut start = 0;
@@ -142,6 +156,7 @@ fn locate(text: &str, path: &str) -> Option<(usize, usize)> {
 mod tests {
     use super::*;
 
+    const PENGUINS: &str = include_str!("../../../infra/examples/penguins/project.yaml");
     const FLIGHTS: &str = include_str!("../../../infra/examples/flights/project.yaml");
 
     #[test]
@@ -149,6 +164,25 @@ mod tests {
         let spec = Spec::parse(FLIGHTS).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(spec.project.as_str(), "flights");
         assert!(spec.features.define.len() >= 39);
+    }
+
+    #[test]
+    fn what_a_short_spec_leaves_out_is_filled_in() {
+        let spec = Spec::parse(PENGUINS).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(spec.split.embargo, spec.features.label.matures_within);
+        assert_eq!(spec.train.baselines.rule.rates_by, ["island", "species"]);
+        assert_eq!((spec.evaluate.gates.keeps_up_with_logistic.by, spec.train.candidates.len()), (-0.02, 2));
+        // A default written out means the same.
+        let split = PENGUINS.replace("split: {", "split: {embargo: 0d, ");
+        assert_eq!(Spec::parse(&split).unwrap().digest(), spec.digest());
+    }
+
+    #[test]
+    fn a_rule_without_anything_to_look_up_is_refused() {
+        let text = PENGUINS.replace("{expr: island, kind: category}", "length(island)");
+        let text = text.replace("{expr: species, kind: category}", "length(species)");
+        let error = Spec::parse(&text).unwrap_err();
+        assert_eq!(error.problems()[0].path, "train.baselines.rule.rates_by", "{error}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub mod sketch;
 
 mod values;
 
-pub use drift::{FeatureDrift, Reference, Verdict, family};
+pub use drift::{Distribution, FeatureDrift, Reference, Verdict, family};
 pub use error::{Error, Result};
 pub use profile::{ColumnProfile, TableProfile};
 pub use sketch::{Distinct, Histogram, Moments, Quantiles, TopK};

@@ -1,15 +1,18 @@
 //! The metrics of a process and their text form.
 //!
 //! A metric is reached by a constant of [`crate::names`], so that none can exist outside the list or under the wrong
-//! type. Asking twice for one name gives the same family. Nothing is shown before it is first asked for.
+//! type. Asking twice for one name gives the same family. Nothing is shown before it has a sample.
 
-use crate::names::{CounterName, GaugeName, HistogramName, Metric, PROCESS_RESIDENT_BYTES, PROCESS_UPTIME_SECONDS};
-use crate::process::resident_bytes;
+use crate::names::{
+    CounterName, GaugeName, HistogramName, Metric, PROCESS_CPU_SECONDS, PROCESS_OPEN_FILES, PROCESS_RESIDENT_BYTES,
+    PROCESS_THREADS, PROCESS_UPTIME_SECONDS,
+};
+use crate::process::{Facts, facts};
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets, linear_buckets};
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +38,7 @@ pub struct Gauges(Family<Labels, FloatGauge>);
 /// A histogram for each set of labels.
 #[derive(Clone, Debug)]
 pub struct Histograms(Family<Labels, Histogram, fn() -> Histogram>);
+type Seconds = Counter<f64, AtomicU64>;
 
 fn labels(pairs: &[(&'static str, &str)]) -> Labels {
     pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
@@ -84,6 +88,16 @@ fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.000_25, 2.0, 24))
 }
 
+// 0.05 to 0.95 and the rest, in equal steps.
+fn probability() -> Histogram {
+    Histogram::new(linear_buckets(0.05, 0.05, 19))
+}
+
+/// The encoder appends `_total` to the name of a counter.
+fn stem(name: &'static str) -> &'static str {
+    name.strip_suffix("_total").unwrap_or(name)
+}
+
 enum Registered {
     Counter(Counters),
     Gauge(Gauges),
@@ -93,6 +107,7 @@ enum Registered {
 struct State {
     registry: Registry,
     registered: BTreeMap<&'static str, Registered>,
+    cpu: Seconds,
 }
 
 /// All metrics of a process. Clones share them.
@@ -118,7 +133,9 @@ impl Metrics {
     /// No metric but those of the process itself.
     #[must_use]
     pub fn new() -> Self {
-        let state = State { registry: Registry::default(), registered: BTreeMap::new() };
+        let (mut registry, cpu) = (Registry::default(), Seconds::default());
+        registry.register(stem(PROCESS_CPU_SECONDS.0.name), PROCESS_CPU_SECONDS.0.help, cpu.clone());
+        let state = State { registry, registered: BTreeMap::new(), cpu };
         Self { state: Arc::new(Mutex::new(state)), started: Instant::now() }
     }
 
@@ -130,9 +147,7 @@ impl Metrics {
             return known.clone();
         }
         let new = Counters(Family::default());
-        // The encoder appends `_total` to the name of a counter.
-        let stem = name.0.name.strip_suffix("_total").unwrap_or(name.0.name);
-        state.registry.register(stem, name.0.help, new.0.clone());
+        state.registry.register(stem(name.0.name), name.0.help, new.0.clone());
         state.registered.insert(name.0.name, Registered::Counter(new.clone()));
         new
     }
@@ -157,7 +172,8 @@ impl Metrics {
         if let Some(Registered::Histogram(known)) = state.registered.get(name.0.name) {
             return known.clone();
         }
-        let new = Histograms(Family::new_with_constructor(seconds as fn() -> Histogram));
+        let buckets = if name.0.unit == "probability" { probability } else { seconds };
+        let new = Histograms(Family::new_with_constructor(buckets as fn() -> Histogram));
         state.registry.register(name.0.name, name.0.help, new.0.clone());
         state.registered.insert(name.0.name, Registered::Histogram(new.clone()));
         new
@@ -167,8 +183,12 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         self.gauge(PROCESS_UPTIME_SECONDS).set(&[], self.started.elapsed().as_secs_f64());
-        if let Some(bytes) = resident_bytes() {
-            self.gauge(PROCESS_RESIDENT_BYTES).set(&[], bytes);
+        if let Some(Facts { resident_bytes, threads, open_files, cpu_seconds }) = facts() {
+            self.gauge(PROCESS_RESIDENT_BYTES).set(&[], resident_bytes);
+            self.gauge(PROCESS_THREADS).set(&[], threads);
+            self.gauge(PROCESS_OPEN_FILES).set(&[], open_files);
+            let cpu = self.state.lock().cpu.clone();
+            cpu.inc_by((cpu_seconds - cpu.get()).max(0.0));
         }
         let mut text = String::new();
         match prometheus_client::encoding::text::encode(&mut text, &self.state.lock().registry) {
@@ -182,10 +202,16 @@ impl Metrics {
 /// The list as a Markdown table, for the manual.
 #[must_use]
 pub fn describe(list: &[Metric]) -> String {
-    let mut text = String::from("| metric | type | unit | meaning |\n|---|---|---|---|\n");
+    let mut text = String::from("| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
     for metric in list {
         let kind = format!("{:?}", metric.kind).to_lowercase();
-        text.push_str(&format!("| `{}` | {kind} | {} | {} |\n", metric.name, metric.unit, metric.help));
+        text.push_str(&format!(
+            "| `{}` | {kind} | {} | {} | {} |\n",
+            metric.name,
+            metric.unit,
+            metric.labels.join(", "),
+            metric.help
+        ));
     }
     text
 }

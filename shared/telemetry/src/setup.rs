@@ -1,15 +1,17 @@
 //! Installing the subscriber, and flushing it at the end.
 
 use crate::error::Error;
+use crate::export::{ByRole, resource};
 use crate::json::JsonLine;
 use crate::metrics::Metrics;
+use crate::recent::{Keeper, Recent};
+use crate::role::Roles;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::WithExportConfig as _;
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
 use std::io::IsTerminal as _;
 use std::time::Duration;
-use tracing_subscriber::filter::LevelFilter;
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
@@ -40,6 +42,8 @@ pub struct TelemetryOptions {
     pub json_logs: JsonLogs,
     /// Share of new traces that is recorded, 0 to 1; a trace begun elsewhere follows the decision made there.
     pub sample_ratio: f64,
+    /// Roles that this process may play; their spans carry `tidemill-<role>` as the name of the service.
+    pub roles: Vec<&'static str>,
 }
 
 impl TelemetryOptions {
@@ -47,7 +51,14 @@ impl TelemetryOptions {
     #[must_use]
     pub fn new(service: impl Into<String>) -> Self {
         let log = "info".to_owned();
-        Self { service: service.into(), otlp_endpoint: None, log, json_logs: JsonLogs::Auto, sample_ratio: 1.0 }
+        Self {
+            service: service.into(),
+            otlp_endpoint: None,
+            log,
+            json_logs: JsonLogs::Auto,
+            sample_ratio: 1.0,
+            roles: Vec::new(),
+        }
     }
 }
 
@@ -56,9 +67,14 @@ impl TelemetryOptions {
 pub struct Telemetry {
     provider: SdkTracerProvider,
     metrics: Metrics,
+    recent: Recent,
 }
 
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// Spans that wait to be sent; a replay of a year makes thousands in a second.
+const QUEUE: usize = 65_536;
+/// Longest wait before spans are sent.
+const SEND_EVERY: Duration = Duration::from_secs(1);
 
 /// Sets up logs, traces and metrics for the whole process, once.
 ///
@@ -67,8 +83,13 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 pub fn init(options: &TelemetryOptions) -> Result<Telemetry, Error> {
     let filter = EnvFilter::try_new(&options.log)
         .map_err(|e| Error::Filter { filter: options.log.clone(), reason: e.to_string() })?;
-    let provider = provider(options)?;
-    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("tidemill")).with_location(false);
+    let recent = Recent::default();
+    let provider = provider(options, recent.clone())?;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("tidemill"))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false);
     let terminal = std::io::stderr().is_terminal();
     let json = match options.json_logs {
         JsonLogs::Auto => !terminal,
@@ -83,30 +104,28 @@ pub fn init(options: &TelemetryOptions) -> Result<Telemetry, Error> {
     };
     // Quiet logs must not cost the trace ids: spans exist whatever the logs show.
     // The span layer comes first, so that the ids of a span exist when its lines are written.
-    tracing_subscriber::registry()
-        .with(spans.with_filter(LevelFilter::INFO))
-        .with(lines)
-        .try_init()
-        .map_err(|_| Error::Twice)?;
-    Ok(Telemetry { provider, metrics: Metrics::new() })
+    // Spans of libraries stay out: their names and fields are not ours to promise.
+    let ours = filter_fn(|meta| *meta.level() <= Level::INFO && meta.target().starts_with("tidemill"));
+    tracing_subscriber::registry().with(spans.with_filter(ours)).with(lines).try_init().map_err(|_| Error::Twice)?;
+    Ok(Telemetry { provider, metrics: Metrics::new(), recent })
 }
 
-fn provider(options: &TelemetryOptions) -> Result<SdkTracerProvider, Error> {
+fn provider(options: &TelemetryOptions, recent: Recent) -> Result<SdkTracerProvider, Error> {
     let root: Sampler =
         if options.sample_ratio >= 1.0 { Sampler::AlwaysOn } else { Sampler::TraceIdRatioBased(options.sample_ratio) };
+    let roles = Roles { process: options.service.clone(), known: options.roles.clone() };
     let builder = SdkTracerProvider::builder()
         .with_sampler(Sampler::ParentBased(Box::new(root)))
-        .with_resource(Resource::builder().with_service_name(options.service.clone()).build());
+        .with_resource(resource(&options.service))
+        .with_span_processor(Keeper { recent, roles: roles.clone() });
     let Some(endpoint) = &options.otlp_endpoint else { return Ok(builder.build()) };
     if tokio::runtime::Handle::try_current().is_err() {
         return Err(Error::NoRuntime);
     }
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()
-        .map_err(|e| Error::Exporter { endpoint: endpoint.clone(), reason: e.to_string() })?;
-    Ok(builder.with_batch_exporter(exporter).build())
+    let exporter =
+        ByRole::new(endpoint, roles).map_err(|reason| Error::Exporter { endpoint: endpoint.clone(), reason })?;
+    let limits = BatchConfigBuilder::default().with_max_queue_size(QUEUE).with_scheduled_delay(SEND_EVERY).build();
+    Ok(builder.with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(limits).build()).build())
 }
 
 impl Telemetry {
@@ -114,6 +133,12 @@ impl Telemetry {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.metrics.clone()
+    }
+
+    /// The latest traces of the process.
+    #[must_use]
+    pub fn recent(&self) -> Recent {
+        self.recent.clone()
     }
 
     /// Sends what is still buffered, for at most five seconds. A backend that cannot be reached is logged, not an error.

@@ -2,10 +2,10 @@
 //!
 //! A consumer of single messages continues the trace of the message ([`set_parent`]). A consumer of batches starts a
 //! trace of its own and links to those of its messages ([`add_links`]), on a child of the root span, because
-//! Jaeger shows links of root spans badly.
+//! Jaeger shows links of root spans badly. [`follow`] decides between the two.
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -51,6 +51,22 @@ pub fn add_links<T: AsRef<str>>(span: &Span, traceparents: &[T]) -> usize {
         linked.push(context);
     }
     linked.len()
+}
+
+/// Makes a span follow messages: it becomes the child of the one context they carry, or else gets a child made by
+/// `receive` that links to all of them. Call it before the span is entered for the first time.
+pub fn follow<T: AsRef<str>>(span: &Span, traceparents: &[T], receive: impl FnOnce() -> Span) {
+    let Some((first, others)) = traceparents.split_first() else { return };
+    if others.iter().all(|other| other.as_ref() == first.as_ref()) {
+        set_parent(span, first.as_ref());
+        return;
+    }
+    span.in_scope(|| add_links(&receive(), traceparents));
+}
+
+/// Marks a span as failed. The text is a code or a kind, never what was in a message.
+pub fn failed(span: &Span, code: impl ToString) {
+    span.set_status(Status::error(code.to_string()));
 }
 
 /// Reads `version-traceid-parentid-flags`; versions above 00 may carry more parts, version ff does not exist.

@@ -146,7 +146,8 @@ impl Harness {
         let new = NewVersion { digest: digest.clone(), run: "run-1".parse().unwrap(), cycle: None, created: Millis(0) };
         self.registry.register(&project(), &new).await.unwrap();
         let now = self.registry.alias(&project(), alias).await.unwrap().map(|s| s.entry.digest);
-        let request = MoveRequest { by: "test".to_owned(), reason: "test".to_owned(), at: Millis(0) };
+        let request =
+            MoveRequest { by: "test".to_owned(), reason: "test".to_owned(), at: Millis(0), traceparent: None };
         self.registry.set_alias(&project(), alias, &digest, now.as_ref(), request).await.unwrap();
         digest
     }

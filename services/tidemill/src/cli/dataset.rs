@@ -24,17 +24,20 @@ const FIRST_ENTRY: &str = "/_delta_log/00000000000000000000.json";
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(super) enum DatasetCommand {
+    #[command(after_help = EXAMPLES)]
     /// List tables with version, rows, bytes and last commit.
     Ls,
+    #[command(after_help = EXAMPLES)]
     /// Show columns, newest versions and, when asked, rows of a table.
     Show {
         /// Its path, as `dataset ls` shows it.
+        #[arg(value_name = "TABLE")]
         path: String,
         /// Newest versions to show.
-        #[arg(long, default_value_t = 10)]
+        #[arg(long, default_value_t = 10, value_name = "N")]
         versions: u64,
         /// Rows to show.
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, default_value_t = 0, value_name = "N")]
         rows: usize,
         /// Show the table as it was at this version.
         #[arg(long, value_name = "VERSION")]
@@ -52,9 +55,7 @@ pub(super) async fn run(target: &Target, out: Output, command: DatasetCommand) -
                 rows.push(row(&storage, &path).await?);
             }
             out.rows(&["table", "version", "rows", "bytes", "files", "committed_at"], &rows)?;
-            if !rows.is_empty() {
-                next("tidemill dataset show TABLE");
-            }
+            next(if rows.is_empty() { "tidemill up --project FILE" } else { "tidemill dataset show TABLE" });
         }
         DatasetCommand::Show { path, versions, rows, at } => show(&storage, out, &path, versions, rows, at).await?,
     }
@@ -130,5 +131,10 @@ async fn show(storage: &Storage, out: Output, path: &str, versions: u64, wanted:
     if let Some(fields) = shown.as_object_mut().filter(|_| wanted > 0) {
         fields.insert("sample".to_owned(), Value::Array(sample));
     }
-    out.record(&shown)
+    out.record(&shown)?;
+    match wanted {
+        0 => next(&format!("tidemill dataset show {path} --rows 5")),
+        _ => next("any reader of Delta Lake or Parquet takes the url that is shown"),
+    }
+    Ok(())
 }

@@ -29,16 +29,20 @@ A letter that is replayed twice lands once.";
 #[command(after_help = EXAMPLES)]
 pub(super) enum DeadCommand {
     /// List dead letters.
+    #[command(after_help = EXAMPLES)]
     Ls(Choice),
     /// Show one, with its body.
+    #[command(after_help = EXAMPLES)]
     Show {
         /// Its number, as `dead ls` shows it.
+        #[arg(value_name = "SEQ")]
         seq: u64,
     },
     /// Publish dead letters again, mended or as they are.
     #[command(after_help = EXAMPLES)]
     Replay {
         /// Numbers of the letters; without any, all that the other options choose.
+        #[arg(value_name = "SEQ")]
         seqs: Vec<u64>,
         #[command(flatten)]
         choice: Choice,
@@ -52,13 +56,13 @@ pub(super) enum DeadCommand {
 #[derive(Debug, Args)]
 pub(super) struct Choice {
     /// Of this source only.
-    #[arg(long)]
+    #[arg(long, value_name = "SOURCE")]
     source: Option<SourceName>,
     /// With this code only, such as TM0312.
-    #[arg(long)]
+    #[arg(long, value_name = "CODE")]
     code: Option<String>,
     /// At most so many, the newest.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
     limit: usize,
 }
 
@@ -94,9 +98,7 @@ pub(super) async fn run(target: &Target, out: Output, command: DeadCommand) -> R
             let letters = chosen(&bus, &project, &choice).await?;
             let rows: Vec<Value> = letters.iter().map(row).collect();
             out.rows(&["seq", "source", "code", "reason", "position", "event_seq", "row", "at"], &rows)?;
-            if !rows.is_empty() {
-                next("tidemill dead show SEQ");
-            }
+            next(if rows.is_empty() { "tidemill status" } else { "tidemill dead show SEQ" });
         }
         DeadCommand::Show { seq } => {
             let letter = letter(&bus, seq).await?;

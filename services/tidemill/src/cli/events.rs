@@ -24,6 +24,11 @@ Examples:
   tidemill events publish --source weather rows.jsonl --id-column event_id
 A file that is published again has the same event ids: its rows are counted as duplicates, not doubled.";
 
+const TAIL_EXAMPLES: &str = "\
+Examples:
+  tidemill events tail weather
+  tidemill events tail weather --limit 10 -o jsonl";
+
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   tidemill events replay infra/examples/flights/replay.yaml --until 2013-02-01
@@ -54,12 +59,13 @@ pub(super) enum EventsCommand {
     #[command(after_help = PUBLISH_EXAMPLES)]
     Publish {
         /// The source, as the project declares it.
-        #[arg(long)]
+        #[arg(long, value_name = "SOURCE")]
         source: SourceName,
         /// .parquet, .csv with a header, or .jsonl.
+        #[arg(value_name = "FILE")]
         file: PathBuf,
         /// How rows are sent; JSON lines are sent as they stand, other files as Arrow.
-        #[arg(long, value_enum)]
+        #[arg(long, value_enum, value_name = "FORMAT")]
         format: Option<EventFormat>,
         /// At most so many rows a second.
         #[arg(long, value_name = "ROWS")]
@@ -72,6 +78,7 @@ pub(super) enum EventsCommand {
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay {
         /// The replay plan.
+        #[arg(value_name = "PLAN")]
         plan: PathBuf,
         /// Seconds of history per second; without it, as fast as it goes.
         #[arg(long, value_name = "FACTOR")]
@@ -81,8 +88,10 @@ pub(super) enum EventsCommand {
         until: Option<Millis>,
     },
     /// Show events as they arrive.
+    #[command(after_help = TAIL_EXAMPLES)]
     Tail {
         /// The source.
+        #[arg(value_name = "SOURCE")]
         source: SourceName,
         /// End after so many messages.
         #[arg(long, value_name = "N")]
@@ -270,6 +279,7 @@ async fn tail(bus: &Bus, out: Output, spec: &Spec, source: &SourceName, limit: O
             out.line(&["seq", "arrived_at", "type", "id", "data"], &row)?;
         }
     }
+    next("tidemill status shows when they are in the tables");
     Ok(0)
 }
 

@@ -2,6 +2,7 @@
 
 use super::instant;
 use super::output::{Output, next, say};
+use super::prompt::given_or_asked;
 use super::target::{MAX_ANSWER, Target};
 use crate::error::{Error, Result};
 use clap::{Args, Subcommand};
@@ -17,25 +18,43 @@ use tidemill_registry::Registry;
 use tidemill_types::{Digest, Millis, ProjectName};
 use tonic::transport::Channel;
 
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  tidemill train --wait
+  tidemill train --as-of 2013-03-01 --reason 'new runway'";
+
 /// `tidemill train`.
 #[derive(Debug, Args)]
+#[command(after_help = TRAIN_EXAMPLES)]
 pub(super) struct TrainArgs {
     /// Use only what was known at this instant; by default, what is known by now.
     #[arg(long, value_parser = instant, value_name = "INSTANT")]
     as_of: Option<Millis>,
     /// Why, for the record.
-    #[arg(long, default_value = "asked for on the command line")]
+    #[arg(long, default_value = "asked for on the command line", value_name = "TEXT")]
     reason: String,
+    /// Wait for the verdict, and for the model to answer; end with 3 when a gate says no.
+    #[arg(long)]
+    wait: bool,
 }
+
+const RUNS_EXAMPLES: &str = "\
+Examples:
+  tidemill runs ls
+  tidemill runs show m-2013-02 -o json";
 
 /// `tidemill runs …`.
 #[derive(Debug, Subcommand)]
+#[command(after_help = RUNS_EXAMPLES)]
 pub(super) enum RunsCommand {
     /// List runs, newest first.
+    #[command(after_help = RUNS_EXAMPLES)]
     Ls,
     /// Show a run: data, windows, trials, choice.
+    #[command(after_help = RUNS_EXAMPLES)]
     Show {
         /// Its name, as `runs ls` shows it.
+        #[arg(value_name = "RUN")]
         run: String,
     },
 }
@@ -52,43 +71,49 @@ Examples:
 #[command(after_help = MODELS_EXAMPLES)]
 pub(super) enum ModelsCommand {
     /// List versions, and which is champion.
+    #[command(after_help = MODELS_EXAMPLES)]
     Ls,
     /// Show the scorecard of a model, and write its card.
+    #[command(after_help = MODELS_EXAMPLES)]
     Card {
         /// Version number, alias, or beginning of the digest.
+        #[arg(value_name = "MODEL")]
         model: String,
         /// Write the HTML card to this file.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
     /// Make a model the champion.
+    #[command(after_help = MODELS_EXAMPLES)]
     Promote {
         /// Version number, alias, or beginning of the digest.
+        #[arg(value_name = "MODEL")]
         model: String,
-        /// Why, for the audit.
-        #[arg(long)]
-        reason: String,
+        /// Why, for the audit; asked for at a terminal when it is left out.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         /// Who, for the audit.
-        #[arg(long, env = "USER", default_value = "unknown", hide_env_values = true)]
+        #[arg(long, env = "USER", default_value = "unknown", hide_env_values = true, value_name = "NAME")]
         by: String,
     },
     /// Make the champion before the present one champion again.
+    #[command(after_help = MODELS_EXAMPLES)]
     Rollback {
-        /// Why, for the audit.
-        #[arg(long)]
-        reason: String,
+        /// Why, for the audit; asked for at a terminal when it is left out.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         /// Who, for the audit.
-        #[arg(long, env = "USER", default_value = "unknown", hide_env_values = true)]
+        #[arg(long, env = "USER", default_value = "unknown", hide_env_values = true, value_name = "NAME")]
         by: String,
     },
 }
 
-async fn training(target: &Target) -> Result<TrainingServiceClient<Channel>> {
+pub(super) async fn training(target: &Target) -> Result<TrainingServiceClient<Channel>> {
     let channel = target.channel("training", &target.endpoints.training).await?;
     Ok(TrainingServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER))
 }
 
-async fn evaluation(target: &Target) -> Result<EvaluationServiceClient<Channel>> {
+pub(super) async fn evaluation(target: &Target) -> Result<EvaluationServiceClient<Channel>> {
     let channel = target.channel("evaluation", &target.endpoints.evaluation).await?;
     Ok(EvaluationServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER))
 }
@@ -100,9 +125,12 @@ pub(super) async fn train(target: &Target, out: Output, args: TrainArgs) -> Resu
         Some(as_of) => as_of,
         None => known_until(target, &project).await?,
     };
-    let request = TrainRequest { project, as_of_ms: as_of.0, reason: args.reason };
+    let request = TrainRequest { project: project.clone(), as_of_ms: as_of.0, reason: args.reason };
     let answer = training(target).await?.train(request).await.map_err(Error::remote("train"))?;
     let cycle = answer.into_inner().cycle_id;
+    if args.wait {
+        return super::wait::for_verdict(target, out, &project, &cycle).await;
+    }
     out.record(&json!({"cycle": cycle, "as_of": as_of.to_string()}))?;
     next(&format!("tidemill runs show {cycle}"));
     Ok(0)
@@ -131,9 +159,7 @@ pub(super) async fn runs(target: &Target, out: Output, command: RunsCommand) -> 
             let runs = answer.into_inner().runs_json;
             let rows = runs.iter().map(|text| Ok(run_row(&parsed(text)?))).collect::<Result<Vec<_>>>()?;
             out.rows(&["run", "state", "as_of", "learner", "roc_auc", "model", "seconds", "reason"], &rows)?;
-            if !rows.is_empty() {
-                next("tidemill runs show RUN");
-            }
+            next(if rows.is_empty() { "tidemill train" } else { "tidemill runs show RUN" });
         }
         RunsCommand::Show { run } => {
             let request = ShowRunRequest { project, run_id: run };
@@ -168,12 +194,14 @@ pub(super) async fn models(target: &Target, out: Output, command: ModelsCommand)
         ModelsCommand::Ls => list(target, out, &project).await,
         ModelsCommand::Card { model, out: file } => card(target, out, &project, &model, file).await,
         ModelsCommand::Promote { model, reason, by } => {
+            let reason = given_or_asked(reason, "why is it promoted", "--reason TEXT")?;
             let model_digest = resolve(target, &project, &model).await?.to_string();
             let request = PromoteRequest { project: project.to_string(), model_digest, by, reason };
             let answer = evaluation(target).await?.promote(request).await.map_err(Error::remote("promote"))?;
             moved(out, &answer.into_inner())
         }
         ModelsCommand::Rollback { reason, by } => {
+            let reason = given_or_asked(reason, "why is it rolled back", "--reason TEXT")?;
             let request = RollbackRequest { project: project.to_string(), by, reason };
             let answer = evaluation(target).await?.rollback(request).await.map_err(Error::remote("rollback"))?;
             moved(out, &answer.into_inner())
@@ -240,5 +268,6 @@ async fn card(target: &Target, out: Output, project: &ProjectName, model: &str, 
     let html = target.storage()?.get(&answer.card_path).await?;
     std::fs::write(&file, html).map_err(Error::file("write", &file))?;
     say(&format!("wrote {}", file.display()));
+    next("open it in a browser; tidemill models promote MODEL --reason WHY makes it champion");
     Ok(0)
 }

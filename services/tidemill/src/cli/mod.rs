@@ -2,27 +2,36 @@
 
 mod dataset;
 mod dead;
+mod doctor;
 mod events;
+mod explain;
+mod frame;
+mod health;
 mod history;
 mod lifecycle;
+mod manual;
 mod observe;
 pub(crate) mod output;
 mod predict;
 mod progress;
 mod project;
+mod prompt;
 mod rows;
+mod secrets;
 mod serve;
 mod target;
+mod wait;
 
 use crate::demo::{self, DemoArgs};
 use crate::error::{Error, Result};
+use crate::roles::Role;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use output::{Format, Output};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use target::Target;
 use tidemill_runtime::{Config, Environment as _, ProcessEnvironment, block_on};
-use tidemill_telemetry::Telemetry;
+use tidemill_telemetry::{Recent, Telemetry};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +40,8 @@ Examples:
   tidemill events publish --source weather rows.csv
   tidemill predict --key 12345
   tidemill status -o json
+  tidemill doctor                                   is everything there, safe and answering
+  tidemill explain TM0403                           what an error means, and what to do
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 a check or gate said no, 4 unreachable, 5 done in part.";
 
@@ -79,6 +90,11 @@ enum Command {
     Down(serve::DownArgs),
     /// Run some roles in this process, against a configured bus and store.
     Run(serve::RunArgs),
+    /// Ask whether the process at admin.grpc works.
+    Health(health::HealthArgs),
+    /// Make the keys of all roles and what grants each its part.
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
     /// Show roles, lag, watermarks, champion and alerts.
     Status(observe::StatusArgs),
     /// Check and apply project specs.
@@ -105,11 +121,15 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Show drift by window of event time.
     Drift(observe::DriftArgs),
+    /// Check every dependency and every default of security, each with its mend.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor,
+    /// Show the page of an error code: cause, remedy, example.
+    Explain(explain::ExplainArgs),
     /// Write a completion script for a shell.
-    Completions {
-        /// The shell.
-        shell: clap_complete::Shell,
-    },
+    Completions(manual::CompletionsArgs),
+    /// Write manual pages.
+    Man(manual::ManArgs),
 }
 
 /// Reads the command line, runs the command and gives its exit code.
@@ -158,16 +178,16 @@ impl Global {
     }
 }
 
-/// Targets of libraries that tell every step at level info.
-const TALKATIVE: &str = "async_nats=warn,buoyant_kernel=warn,deltalake_core=warn,deltalake=warn";
+/// Targets of libraries that tell every step at level info, or call a table that is yet to be made an error.
+const TALKATIVE: &str = "async_nats=warn,buoyant_kernel=off,deltalake_core=warn,deltalake=warn";
 
 /// Logs of a process that serves; short commands and the demo only warn, unless the configuration says otherwise.
 fn telemetry(config: &Config, name: &str, serves: bool) -> Result<Telemetry> {
     let mut options = config.telemetry_options(name);
+    options.roles = Role::ALL.map(Role::name).to_vec();
     if !serves && options.log == "info" {
         // A short command closes its connection by ending.
         "warn,tidemill_bus::connection=error,buoyant_kernel=off".clone_into(&mut options.log);
-        options.otlp_endpoint = None;
     }
     // Whoever names a target has thought about it.
     if serves && !options.log.contains('=') {
@@ -180,33 +200,36 @@ async fn dispatch(cli: Cli) -> Result<u8> {
     let Cli { global, command } = cli;
     let out = Output::new(global.format);
     match command {
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "tidemill", &mut script);
-            out.bytes(&script)?;
-            return Ok(0);
-        }
+        Command::Completions(args) => return manual::completions(out, &args, Cli::command()),
+        Command::Man(args) => return manual::man(out, &args, Cli::command()),
+        Command::Explain(args) => return explain::run(out, &args),
         Command::Project(project::ProjectCommand::Validate { file }) => return project::validate(out, &file).await,
         _ => {}
     }
-    let config = global.config()?;
+    let mut config = global.config()?;
+    if !matches!(command, Command::Up(_) | Command::Run(_) | Command::Demo(_)) {
+        // A short command opens no spans, and must not wait for a backend that is away.
+        config.telemetry.otlp_endpoint = None;
+    }
     let serves = matches!(command, Command::Up(_) | Command::Run(_));
     let telemetry = telemetry(&config, "tidemill", serves)?;
-    let code = run(command, config, out).await;
+    let code = run(command, config, out, telemetry.recent()).await;
     telemetry.shutdown().await;
     code
 }
 
-async fn run(command: Command, config: Config, out: Output) -> Result<u8> {
+async fn run(command: Command, config: Config, out: Output, recent: Recent) -> Result<u8> {
     match command {
-        Command::Demo(args) => return exit_code(demo::run(args).await.map_err(Error::Story)?),
-        Command::Up(args) => return serve::up(config, args).await,
-        Command::Run(args) => return serve::run(config, args).await,
+        Command::Demo(args) => return exit_code(demo::run(args, recent).await.map_err(Error::Story)?),
+        Command::Up(args) => return serve::up(config, args, recent).await,
+        Command::Run(args) => return serve::run(config, args, recent).await,
+        Command::Health(args) => return health::run(&config, out, &args).await,
+        Command::Secrets(command) => return secrets::run(out, command),
         _ => {}
     }
     let target = Target::find(config)?;
     match command {
-        Command::Down(args) => serve::down(&target, &args).await,
+        Command::Down(args) => serve::down(&target, out, &args).await,
         Command::Status(args) => observe::status(&target, out, &args).await,
         Command::Project(command) => project::run(&target, out, command).await,
         Command::Events(command) => events::run(&target, out, command).await,
@@ -217,7 +240,10 @@ async fn run(command: Command, config: Config, out: Output) -> Result<u8> {
         Command::Models(command) => lifecycle::models(&target, out, command).await,
         Command::Predict(args) => predict::run(&target, out, args).await,
         Command::Drift(args) => observe::drift(&target, out, &args).await,
-        Command::Demo(_) | Command::Up(_) | Command::Run(_) | Command::Completions { .. } => Ok(0),
+        Command::Doctor => doctor::run(&target, out).await,
+        // Those that need no instance have ended above.
+        Command::Health(_) | Command::Secrets(_) | Command::Demo(_) | Command::Up(_) | Command::Run(_) => Ok(0),
+        Command::Completions(_) | Command::Man(_) | Command::Explain(_) => Ok(0),
     }
 }
 

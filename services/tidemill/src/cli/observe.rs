@@ -23,8 +23,20 @@ use tidemill_types::Millis;
 /// Newest alerts that a table shows.
 const SHOWN_ALERTS: usize = 10;
 
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  tidemill status
+  tidemill status --check -o json      for scripts: ends with 3 when a role is not ready";
+
+const DRIFT_EXAMPLES: &str = "\
+Examples:
+  tidemill drift
+  tidemill drift --window week
+  tidemill drift --start 2013-02-01      every feature of that window";
+
 /// `tidemill status`.
 #[derive(Debug, Args)]
+#[command(after_help = STATUS_EXAMPLES)]
 pub(super) struct StatusArgs {
     /// End with 3 when a role is not ready.
     #[arg(long)]
@@ -42,6 +54,7 @@ pub(super) enum WindowKind {
 
 /// `tidemill drift`.
 #[derive(Debug, Args)]
+#[command(after_help = DRIFT_EXAMPLES)]
 pub(super) struct DriftArgs {
     /// Size of the windows.
     #[arg(long, value_enum, default_value = "month")]
@@ -62,6 +75,7 @@ pub(super) async fn status(target: &Target, out: Output, args: &StatusArgs) -> R
         report.insert("pid".to_owned(), json!(instance.pid));
         report.insert("started".to_owned(), json!(instance.started));
     }
+    report.insert("console".to_owned(), json!(target.endpoints.console));
     report.insert("bus".to_owned(), json!(target.bus_url()));
     let health = roles(target).await;
     let ready = health.values().all(|health| matches!(health, Health::Serving | Health::Answers));
@@ -205,12 +219,14 @@ pub(super) async fn drift(target: &Target, out: Output, args: &DriftArgs) -> Res
         let columns = features.first().and_then(Value::as_object).map(|f| f.keys().cloned().collect::<Vec<_>>());
         let columns = columns.unwrap_or_default();
         out.rows(&columns.iter().map(String::as_str).collect::<Vec<_>>(), &features)?;
+        next("tidemill status shows the alerts that followed");
         return Ok(0);
     }
     let rows: Vec<Value> = if out.is_table() { windows.iter().map(drift_row).collect() } else { windows };
     out.rows(&["window", "rows", "drifted", "actionable", "score_psi", "features"], &rows)?;
-    if !rows.is_empty() {
-        next(&format!("tidemill drift --window {window} --start DATE shows every feature of a window"));
+    match rows.is_empty() {
+        true => next("tidemill predict: windows are tested once predictions were made in them"),
+        false => next(&format!("tidemill drift --window {window} --start DATE shows every feature of a window")),
     }
     Ok(0)
 }

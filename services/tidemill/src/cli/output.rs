@@ -1,10 +1,12 @@
 //! Answers on standard output, everything else on standard error.
 
+use super::frame::{Paint, frame};
 use crate::error::{Error, Result};
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde_json::{Map, Value};
 use std::io::{ErrorKind, IsTerminal as _, Write};
+use tidemill_spec::SpecProblem;
 
 /// How answers are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -35,6 +37,11 @@ impl Output {
     /// Whether a person reads the answer.
     pub(crate) fn is_table(self) -> bool {
         self.format == Format::Table
+    }
+
+    /// Whether a program reads one whole document.
+    pub(crate) fn is_json(self) -> bool {
+        self.format == Format::Json
     }
 
     /// Rows of one kind: `columns` says which keys a table or CSV shows, in which order; JSON shows all.
@@ -128,19 +135,34 @@ pub(crate) fn next(step: &str) {
     say(&format!("next: {step}"));
 }
 
-/// A failure, with its code, cause and the way out.
+/// A failure, with its code, cause, the way out and its page.
 pub(crate) fn fail(error: &Error, color: bool) {
-    let (on, off) = if color && std::io::stderr().is_terminal() { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
-    if let Error::Spec(spec) = error {
-        say(&format!("{on}{}{off}: the spec is refused", error.shown_code()));
-        for problem in spec.problems() {
-            say(&format!("  {problem}"));
-        }
-        return;
+    let paint = if color && std::io::stderr().is_terminal() { Paint::ON } else { Paint::default() };
+    let code = error.shown_code();
+    let problems = error.problems();
+    if problems.is_empty() {
+        say(&format!("{}{code}{}: {}", paint.red, paint.off, error.text()));
+    } else {
+        tell_problems(error, &problems, &code, paint);
     }
-    say(&format!("{on}{}{off}: {}", error.shown_code(), error.text()));
     if let Some(mend) = error.mend() {
         say(&format!("mend: {mend}"));
+    }
+    say(&format!("more: tidemill explain {code}"));
+}
+
+/// The problems of a project file, at their lines when its text is known.
+fn tell_problems(error: &Error, problems: &[SpecProblem], code: &str, paint: Paint) {
+    let count = match problems.len() {
+        1 => "one problem".to_owned(),
+        n => format!("{n} problems"),
+    };
+    say(&format!("{}{code}{}: the project file is refused: {count}", paint.red, paint.off));
+    for problem in problems {
+        match error {
+            Error::Refused { file, text, .. } => say(&frame(problem, file, text, paint)),
+            _ => say(&format!("  {problem}")),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ Examples:
 #[group(required = true, multiple = true)]
 pub(super) struct PredictArgs {
     /// Key of the entity; its features are fetched.
-    #[arg(long, conflicts_with = "row")]
+    #[arg(long, conflicts_with = "row", value_name = "KEY")]
     key: Option<String>,
     /// Features as a JSON object; those left out are missing values.
     #[arg(long, value_name = "JSON")]
@@ -36,7 +36,7 @@ pub(super) struct PredictArgs {
     #[arg(long, value_parser = instant, value_name = "INSTANT")]
     as_of: Option<Millis>,
     /// Version of the model; by default the champion.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "VERSION")]
     version: String,
 }
 
@@ -59,8 +59,15 @@ pub(super) async fn run(target: &Target, out: Output, args: PredictArgs) -> Resu
     }
     let request = ModelInferRequest { model_name, model_version: args.version, inputs, ..ModelInferRequest::default() };
     let answer = client.model_infer(request).await.map_err(Error::remote("predict"))?.into_inner();
-    out.record(&shown(&answer))?;
-    next("tidemill status shows when its outcome has joined");
+    let shown = shown(&answer);
+    out.record(&shown)?;
+    next(match shown["status"].as_str() {
+        Some("unknown_entity") => {
+            "ask for an instant at which the key is known, at most features.lookback ago: --as-of INSTANT"
+        }
+        Some("outside_lookback") => "ask for a later instant, or raise features.lookback",
+        _ => "tidemill status shows when its outcome has joined",
+    });
     Ok(0)
 }
 

@@ -7,8 +7,7 @@ use crate::projects;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use tidemill_spec::{Spec, SpecError};
-use tidemill_types::Classified as _;
+use tidemill_spec::{Spec, SpecProblem};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,23 +20,29 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(super) enum ProjectCommand {
-    /// Check a spec; needs nothing that runs. Ends with 2 when it is refused.
+    /// Check a project file; needs nothing that runs. Ends with 2 when it is refused.
     #[command(after_help = EXAMPLES)]
     Validate {
-        /// The spec.
+        /// The project file.
+        #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Show what applying a spec would change.
+    /// Show what applying a project file would change.
+    #[command(after_help = EXAMPLES)]
     Plan {
-        /// The spec.
+        /// The project file.
+        #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Put a spec in force.
+    /// Put a project file in force.
+    #[command(after_help = EXAMPLES)]
     Apply {
-        /// The spec.
+        /// The project file.
+        #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Show the spec in force, or one that was applied earlier.
+    /// Show the project file in force, or one that was applied earlier.
+    #[command(after_help = EXAMPLES)]
     Show {
         /// Digest of an earlier one, or its beginning.
         #[arg(long, value_name = "DIGEST")]
@@ -52,29 +57,31 @@ fn read(file: &Path) -> Result<String> {
 /// Checks a spec. The answer lists every problem, also as JSON.
 pub(super) async fn validate(out: Output, file: &Path) -> Result<u8> {
     let text = read(file)?;
-    match projects::check(&text) {
+    match projects::check(&text).map_err(Error::in_file(file, &text)) {
         Ok(spec) => {
             out.record(&summary(&spec))?;
             next(&format!("tidemill project apply {}", file.display()));
             Ok(0)
         }
-        Err(Error::Spec(refused)) => {
-            let problems = problems(&refused);
-            let code = refused.code().to_string();
-            out.record(&json!({"valid": false, "code": code, "problems": problems}))?;
-            Err(Error::Spec(refused))
-        }
-        Err(other) => {
-            let problem = json!({"path": "features", "message": other.text()});
-            out.record(&json!({"valid": false, "code": other.shown_code(), "problems": [problem]}))?;
-            Err(other)
+        Err(refused) => {
+            // For people the problems stand on standard error, with their lines.
+            if !out.is_table() {
+                let problems: Vec<Value> = refused.problems().iter().map(shown).collect();
+                out.record(&json!({"valid": false, "code": refused.shown_code(), "problems": problems}))?;
+            }
+            Err(refused)
         }
     }
 }
 
-fn problems(refused: &SpecError) -> Vec<Value> {
-    let of = |p: &tidemill_spec::SpecProblem| json!({"path": p.path, "line": p.line, "column": p.column, "message": p.message, "mend": p.mend});
-    refused.problems().iter().map(of).collect()
+fn shown(problem: &SpecProblem) -> Value {
+    json!({
+        "path": problem.path,
+        "line": problem.line,
+        "column": problem.column,
+        "message": problem.message,
+        "mend": problem.mend,
+    })
 }
 
 fn summary(spec: &Spec) -> Value {
@@ -100,7 +107,8 @@ pub(super) async fn run(target: &Target, out: Output, command: ProjectCommand) -
 }
 
 async fn plan(target: &Target, out: Output, file: &Path) -> Result<u8> {
-    let wanted = projects::check(&read(file)?)?;
+    let text = read(file)?;
+    let wanted = projects::check(&text).map_err(Error::in_file(file, &text))?;
     let bus = target.bus().await?;
     let before = match projects::in_force(&bus, wanted.project.as_str()).await {
         Ok(spec) => Some(spec),
@@ -113,7 +121,10 @@ async fn plan(target: &Target, out: Output, file: &Path) -> Result<u8> {
     differences("", &old, &new, &mut changes);
     out.rows(&["path", "change", "before", "after"], &changes)?;
     match changes.len() {
-        0 => say("the spec in force says the same; nothing would change"),
+        0 => {
+            say("the project file in force says the same; nothing would change");
+            next("tidemill status");
+        }
         _ => next(&format!("tidemill project apply {}", file.display())),
     }
     Ok(0)
@@ -145,7 +156,7 @@ fn differences(path: &str, old: &Value, new: &Value, found: &mut Vec<Value>) {
 async fn apply(target: &Target, out: Output, file: &Path) -> Result<u8> {
     let text = read(file)?;
     // What is wrong with the text is said before anything is connected.
-    projects::check(&text)?;
+    projects::check(&text).map_err(Error::in_file(file, &text))?;
     let bus = target.bus().await?;
     let applied = projects::apply(&bus, &text).await?;
     out.record(&json!({
@@ -155,7 +166,10 @@ async fn apply(target: &Target, out: Output, file: &Path) -> Result<u8> {
         "changed": applied.changed,
     }))?;
     match (&target.instance, applied.changed) {
-        (_, false) => say("the spec in force says the same; nothing changed"),
+        (_, false) => {
+            say("the project file in force says the same; nothing changed");
+            next("tidemill status");
+        }
         (Some(_), true) => {
             next("restart the instance, so that its roles take the new spec: tidemill down; tidemill up")
         }
@@ -172,6 +186,7 @@ async fn show(target: &Target, out: Output, digest: Option<&str>) -> Result<u8> 
         None => projects::text_of(&bus, project.as_str()).await?,
     };
     out.text("spec", &text)?;
+    next("tidemill project plan FILE shows what another file would change");
     Ok(0)
 }
 

@@ -1,15 +1,19 @@
 //! `up`, `run` and `down`: processes that serve, and their end.
 
-use super::output::{next, say};
+use super::output::{Output, next, say};
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::instance::RunFile;
+use crate::process::{install_crypto, open_bus};
+use crate::projects;
 use crate::roles::Role;
 use crate::up::{self, Running, UpOptions};
 use clap::Args;
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
 use tidemill_runtime::Config;
+use tidemill_telemetry::Recent;
 
 const UP_EXAMPLES: &str = "\
 Examples:
@@ -36,13 +40,19 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(super) struct RunArgs {
-    /// ingestion, validation, feature, training, evaluation, serving, monitoring, or all.
+    /// ingestion, validation, feature, training, evaluation, serving, monitoring, console, or all.
     #[arg(required = true, value_name = "ROLE")]
     roles: Vec<String>,
 }
 
+const DOWN_EXAMPLES: &str = "\
+Examples:
+  tidemill down
+  tidemill down --data-dir target/demo --wait 300";
+
 /// `tidemill down`.
 #[derive(Debug, Args)]
+#[command(after_help = DOWN_EXAMPLES)]
 pub(super) struct DownArgs {
     /// Seconds to wait for the end.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
@@ -50,14 +60,14 @@ pub(super) struct DownArgs {
 }
 
 /// Runs an instance until a signal.
-pub(super) async fn up(config: Config, args: UpArgs) -> Result<u8> {
+pub(super) async fn up(config: Config, args: UpArgs, recent: Recent) -> Result<u8> {
     let spec_text = match &args.project {
         Some(file) => Some(std::fs::read_to_string(file).map_err(Error::file("read", file))?),
         None => None,
     };
     let with_nats = is_default_bus(&config)?;
     let data_dir = config.data_dir.clone();
-    let running = up::start_all(UpOptions { config, spec_text, data_dir, with_nats }).await?;
+    let running = up::start_all(UpOptions { config, spec_text, data_dir, with_nats, recent }).await?;
     banner(&running);
     next("tidemill events publish --source SOURCE FILE; then tidemill status");
     Ok(running.until_stopped().await?.exit_code())
@@ -70,12 +80,16 @@ fn is_default_bus(config: &Config) -> Result<bool> {
 }
 
 /// Runs some roles until a signal.
-pub(super) async fn run(mut config: Config, args: RunArgs) -> Result<u8> {
+pub(super) async fn run(mut config: Config, args: RunArgs, recent: Recent) -> Result<u8> {
     let roles = Role::parse_list(&args.roles)?;
     std::fs::create_dir_all(&config.data_dir).map_err(Error::file("make", &config.data_dir))?;
     config.data_dir = config.data_dir.canonicalize().map_err(Error::file("find", &config.data_dir))?;
     let bus_url = config.bus.url.clone();
-    let running = up::start(&roles, config, bus_url, None).await?;
+    install_crypto();
+    let bus = open_bus(&config, &bus_url, "tidemill-waiting").await?;
+    config.project = projects::when_applied(&bus, &config.project).await?.project.to_string();
+    bus.close().await;
+    let running = up::start(&roles, config, bus_url, None, recent).await?;
     banner(&running);
     for needed in roles.iter().flat_map(|role| role.after()).filter(|needed| !roles.contains(needed)) {
         let place = needed.endpoint(&running.endpoints).unwrap_or("this bus and store");
@@ -88,6 +102,7 @@ fn banner(running: &Running) {
     let endpoints = &running.endpoints;
     say(&format!("tidemill {} serves project {}", env!("CARGO_PKG_VERSION"), running.spec.project));
     let lines = [
+        ("console", &endpoints.console),
         ("predictions, gRPC", &endpoints.serving_grpc),
         ("predictions, HTTP", &endpoints.serving_http),
         ("features", &endpoints.feature),
@@ -104,7 +119,7 @@ fn banner(running: &Running) {
 }
 
 /// Ends the instance of the data folder.
-pub(super) async fn down(target: &Target, args: &DownArgs) -> Result<u8> {
+pub(super) async fn down(target: &Target, out: Output, args: &DownArgs) -> Result<u8> {
     let Some(instance) = &target.instance else {
         let folder = target.config.data_dir.display();
         return Err(Error::NoInstance(format!("none runs in {folder}")));
@@ -124,7 +139,7 @@ pub(super) async fn down(target: &Target, args: &DownArgs) -> Result<u8> {
     waited.map_err(|_| Error::StillRunning { pid, seconds: args.wait })?;
     // A process that was killed leaves its file behind.
     let _ = std::fs::remove_file(RunFile::path(&target.config.data_dir));
-    say("ended");
+    out.record(&json!({"pid": pid, "ended": true, "data_dir": target.config.data_dir}))?;
     next("tidemill up starts it again; nothing is lost in between");
     Ok(0)
 }

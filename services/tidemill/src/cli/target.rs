@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::instance::RunFile;
-use crate::process::{Endpoints, install_crypto, open_bus, open_storage};
+use crate::process::{Endpoints, bus_options, install_crypto, open_storage};
 use crate::projects;
 use std::time::Duration;
-use tidemill_bus::{Bus, BusOptions, Credentials};
+use tidemill_bus::Bus;
 use tidemill_runtime::Config;
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
@@ -44,11 +44,7 @@ impl Target {
 
     /// Connects to the bus, with little patience.
     pub(crate) async fn bus(&self) -> Result<Bus> {
-        if self.config.bus.nkey_file.is_some() {
-            return open_bus(&self.config, self.bus_url(), "tidemill-cli").await;
-        }
-        let mut options = BusOptions::new(self.bus_url(), "tidemill-cli");
-        options.credentials = Credentials::Anonymous;
+        let mut options = bus_options(&self.config, self.bus_url(), "tidemill-cli")?;
         options.connect_within = Some(CONNECT_WITHIN);
         Ok(Bus::connect(options).await?)
     }

@@ -13,13 +13,21 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tidemill_runtime::{Config, ProcessEnvironment};
+use tidemill_telemetry::Recent;
 
 /// Settings of the demo that differ from the defaults of a long-running system: the year passes in minutes, so
 /// a commit may not wait for seconds.
 const SETTINGS: [(&str, &str); 2] = [("ingestion.commit_age", "2s"), ("monitoring.commit_age", "2s")];
 
+const EXAMPLES: &str = "\
+Examples:
+  tidemill demo
+  tidemill demo --months 3 --exit --report summary.json
+  tidemill demo --free-ports --data-dir /tmp/second      beside another one";
+
 /// Runs a year of real flights through the whole loop.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct DemoArgs {
     /// End when the story is told, instead of leaving the system up.
     #[arg(long)]
@@ -34,7 +42,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "DIR", default_value = "target/demo")]
     data_dir: PathBuf,
     /// Last month to replay, 2 to 12.
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(2..=12))]
+    #[arg(long, value_name = "MONTH", default_value_t = 12, value_parser = clap::value_parser!(u32).range(2..=12))]
     months: u32,
     /// Take free ports instead of the configured ones, so that several demos can run.
     #[arg(long)]
@@ -42,7 +50,7 @@ pub(crate) struct DemoArgs {
 }
 
 /// Every address of the process.
-const ADDRESSES: [&str; 7] = [
+const ADDRESSES: [&str; 8] = [
     "admin.bind",
     "feature.grpc",
     "training.grpc",
@@ -50,13 +58,14 @@ const ADDRESSES: [&str; 7] = [
     "serving.grpc",
     "serving.http",
     "monitoring.grpc",
+    "console.http",
 ];
 
 /// Starts everything, tells the story, and stays up unless told otherwise.
 ///
 /// # Errors
 /// Anything that keeps the story from being told to its end.
-pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
+pub(crate) async fn run(args: DemoArgs, recent: Recent) -> Result<ExitCode> {
     let plan = args.project.join("replay.yaml");
     anyhow::ensure!(
         plan.is_file(),
@@ -75,9 +84,14 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
     }
     settings.push(("data_dir".to_owned(), data_dir.display().to_string()));
     let config = Config::load_with(None, &ProcessEnvironment, &settings)?;
-    let running =
-        up::start_all(UpOptions { config, spec_text: Some(spec_text), data_dir: data_dir.clone(), with_nats: true })
-            .await?;
+    let running = up::start_all(UpOptions {
+        config,
+        spec_text: Some(spec_text),
+        data_dir: data_dir.clone(),
+        with_nats: true,
+        recent,
+    })
+    .await?;
     let told = story::tell(&running, &plan, &data_dir, args.months).await;
     let summary = match told {
         Ok(summary) => summary,

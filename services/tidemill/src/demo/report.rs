@@ -121,6 +121,7 @@ pub(super) fn print(summary: &Summary, endpoints: &Endpoints, data_dir: &Path) {
          {promoted} of {} cycles brought a new champion\n\
          fixed protocol (train January–June, test July–December): {}\n\
          {:.0} s, peak memory {:.2} GB\n\n\
+         console       {}\n\
          predictions   {} (gRPC)   {} (REST)\n\
          metrics       {}/metrics\n\
          next          in another terminal: target/debug/tidemill --data-dir {} models ls\n",
@@ -135,6 +136,7 @@ pub(super) fn print(summary: &Summary, endpoints: &Endpoints, data_dir: &Path) {
         fixed(&summary.fixed),
         summary.seconds,
         summary.peak_rss_bytes as f64 / 1e9,
+        endpoints.console,
         endpoints.serving_grpc,
         endpoints.serving_http,
         endpoints.admin,

@@ -4,9 +4,10 @@ use crate::replay::History;
 use anyhow::Result;
 use arrow::array::RecordBatch;
 use std::collections::BTreeMap;
-use tidemill_bus::{BatchPublisher, Bus, Headers, Outgoing};
+use tidemill_bus::{BatchPublisher, Bus, Headers, Outgoing, trace};
 use tidemill_contracts::{headers, subjects};
 use tidemill_types::{Millis, ProjectName, SourceName};
+use tracing::{Instrument as _, info_span};
 
 /// Rows of one message.
 const ROWS_PER_MESSAGE: usize = 5_000;
@@ -39,9 +40,15 @@ impl Publisher {
             let (first, slice) = history.take_until(until);
             rows += slice.num_rows() as u64;
             *self.published.entry(history.source.clone()).or_default() += slice.num_rows() as u64;
-            let messages = messages(&self.project, history, first, &slice, until)?;
+            let span = info_span!(
+                "tm.events.{project}.{source} publish",
+                otel.kind = "producer",
+                dataset.name = %history.source,
+                rows = slice.num_rows()
+            );
+            let messages = span.in_scope(|| messages(&self.project, history, first, &slice, until))?;
             let publisher = BatchPublisher::new(&self.bus);
-            sendings.push(async move { publisher.publish(&messages).await });
+            sendings.push(async move { publisher.publish(&messages).await }.instrument(span));
         }
         futures::future::try_join_all(sendings).await?;
         Ok(rows)
@@ -90,11 +97,13 @@ fn messages(
 }
 
 fn base_headers(id: &str, event_type: &str, at: Millis) -> Result<Headers, tidemill_bus::Error> {
-    Headers::from_pairs([
+    let mut base = Headers::from_pairs([
         (headers::CE_SPECVERSION, "1.0"),
         (headers::CE_ID, id),
         (headers::CE_SOURCE, CE_SOURCE),
         (headers::CE_TYPE, event_type),
         (headers::CE_TIME, &at.to_string()),
-    ])
+    ])?;
+    trace::inject(&mut base, tidemill_telemetry::current_traceparent().as_deref())?;
+    Ok(base)
 }

@@ -1,7 +1,7 @@
 //! From the context of a process to the dependencies of each role.
 
 use super::{Context, Port};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::sync::Arc;
 
 impl Context {
@@ -50,11 +50,12 @@ impl Context {
     }
 
     pub(super) fn start_training(&mut self) -> Result<()> {
+        let unsigned = || Error::Usage("training signs what it makes: set keys.signing_file".to_owned());
         let deps = tidemill_training::Deps {
             bus: self.bus.clone(),
             storage: self.storage.clone(),
             spec: Arc::clone(&self.spec),
-            signing_key: self.key.clone(),
+            signing_key: self.key.clone().ok_or_else(unsigned)?,
             options: tidemill_training::Options {
                 feature_url: self.endpoints.feature.clone(),
                 trial_limit: self.config.training.trial_limit.0,
@@ -119,6 +120,28 @@ impl Context {
             listener: self.listeners.give(Port::Monitoring)?,
         };
         self.supervisor.spawn("monitoring", tidemill_monitoring::run(deps, self.supervisor.token()));
+        Ok(())
+    }
+
+    pub(super) fn start_console(&mut self) -> Result<()> {
+        let endpoints = &self.endpoints;
+        let deps = tidemill_console::Deps {
+            bus: self.bus.clone(),
+            storage: self.storage.clone(),
+            spec: Arc::clone(&self.spec),
+            registry: self.registry.clone(),
+            addresses: tidemill_console::Addresses {
+                feature: endpoints.feature.clone(),
+                training: endpoints.training.clone(),
+                evaluation: endpoints.evaluation.clone(),
+                monitoring: endpoints.monitoring.clone(),
+            },
+            traces_url: self.config.console.traces_url.clone(),
+            metrics: self.metrics.clone(),
+            recent: self.recent.clone(),
+            listener: self.listeners.give(Port::Console)?,
+        };
+        self.supervisor.spawn("console", tidemill_console::run(deps, self.supervisor.token()));
         Ok(())
     }
 }

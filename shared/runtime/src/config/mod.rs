@@ -9,7 +9,8 @@ mod quantity;
 use crate::error::Error;
 pub use layers::{Environment, ProcessEnvironment};
 pub use model::{
-    Admin, Bus, Config, Drain, Evaluation, Feature, Ingestion, Monitoring, Serving, Store, TelemetrySettings, Training,
+    Admin, Bus, Config, Drain, Evaluation, Feature, Ingestion, Keys, Monitoring, Peers, Serving, Store,
+    TelemetrySettings, Training,
 };
 pub use quantity::{Interval, Size};
 use std::path::{Path, PathBuf};

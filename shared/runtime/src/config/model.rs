@@ -29,6 +29,10 @@ settings! {
         bus: Bus,
         /// The object store.
         store: Store,
+        /// Keys of bundles.
+        keys: Keys,
+        /// Where other roles answer.
+        peers: Peers,
         /// Logs and traces.
         telemetry: TelemetrySettings,
         /// Health and metrics.
@@ -47,6 +51,8 @@ settings! {
         serving: Serving,
         /// The monitoring role.
         monitoring: Monitoring,
+        /// The console role.
+        console: Console,
     }
 
     /// The bus.
@@ -56,6 +62,9 @@ settings! {
         /// File with the nkey seed.
         #[serde(with = "optional_path")]
         nkey_file: Option<PathBuf>,
+        /// File with certificate authorities of the server; demands TLS.
+        #[serde(with = "optional_path")]
+        ca_file: Option<PathBuf>,
     }
 
     /// The object store.
@@ -75,6 +84,34 @@ settings! {
         secret_key_file: Option<PathBuf>,
     }
 
+    /// Keys of bundles.
+    Keys {
+        /// File of the private key; made in the data folder when not set.
+        #[serde(with = "optional_path")]
+        signing_file: Option<PathBuf>,
+        /// File of the public keys whose bundles are loaded.
+        #[serde(with = "optional_path")]
+        trusted_file: Option<PathBuf>,
+    }
+
+    /// Where roles of other processes answer, as URLs; empty for the address at which the role listens.
+    Peers {
+        /// gRPC of the feature role.
+        feature: String,
+        /// gRPC of the training role.
+        training: String,
+        /// gRPC of the evaluation role.
+        evaluation: String,
+        /// gRPC of the serving role.
+        serving: String,
+        /// HTTP of the serving role.
+        serving_http: String,
+        /// gRPC of the monitoring role.
+        monitoring: String,
+        /// Pages of the console.
+        console: String,
+    }
+
     /// Logs and traces.
     TelemetrySettings {
         /// OTLP over gRPC.
@@ -92,6 +129,9 @@ settings! {
     Admin {
         /// Address of `/livez`, `/readyz` and `/metrics`.
         bind: String,
+        /// Address of `grpc.health.v1`; none when not set.
+        #[serde(with = "optional_text")]
+        grpc: Option<String>,
     }
 
     /// Ending.
@@ -144,6 +184,14 @@ settings! {
         log_buffer_rows: u64,
     }
 
+    /// The console role.
+    Console {
+        /// Address of the pages.
+        http: String,
+        /// Address of Jaeger's pages, linked when not empty.
+        traces_url: String,
+    }
+
     /// The monitoring role.
     Monitoring {
         /// Address of the gRPC interface.
@@ -163,6 +211,7 @@ impl Config {
             log: self.telemetry.log.clone(),
             json_logs: self.telemetry.json_logs,
             sample_ratio: self.telemetry.sample_ratio,
+            roles: Vec::new(),
         }
     }
 }

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 const FULL_EDGES: usize = 9;
 /// Cochran's rule: categories expected less often than this are pooled.
 const LEAST_EXPECTED: f64 = 5.0;
+/// Categories that a distribution names.
+const SHOWN: usize = 14;
 /// Level of the single-feature decision.
 const ALPHA: f64 = 0.05;
 
@@ -56,6 +58,20 @@ pub struct FeatureDrift {
     pub reference_rows: u64,
     /// Rows now.
     pub rows: u64,
+    /// Both sides bin by bin, as a chart shows them; absent in reports that older versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
+}
+
+/// Rows of both sides over the same bins or values; one cell more than names, for missing values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Names of the cells: values, or the upper ends of bins.
+    pub cells: Vec<String>,
+    /// Rows of the reference.
+    pub expected: Vec<u64>,
+    /// Rows now.
+    pub actual: Vec<u64>,
 }
 
 /// Counts per bin of both sides, and the test's statistic and p-value.
@@ -66,6 +82,7 @@ struct Comparison {
     statistic: f64,
     p_value: f64,
     new_categories: Vec<String>,
+    distribution: Distribution,
 }
 
 impl Reference {
@@ -107,6 +124,7 @@ impl Reference {
             null_share: missing as f64 / rows as f64,
             reference_rows: self.rows,
             rows,
+            distribution: Some(c.distribution),
         })
     }
 
@@ -121,10 +139,19 @@ impl Reference {
         let expected: Vec<u64> = counts.iter().copied().chain([self.missing]).collect();
         let actual: Vec<u64> = bin_counts(edges, sorted).into_iter().chain([missing]).collect();
         let new_categories = Vec::new();
+        let distribution = Distribution::of_bins(edges, &expected, &actual);
         if edges.len() < FULL_EDGES || sorted.is_empty() {
             let chi = hypothesis::chi_square_test(&expected, &actual)?;
             let (statistic, p_value) = (chi.statistic, chi.p);
-            return Ok(Comparison { expected, actual, test: Test::Chi2, statistic, p_value, new_categories });
+            return Ok(Comparison {
+                expected,
+                actual,
+                test: Test::Chi2,
+                statistic,
+                p_value,
+                new_categories,
+                distribution,
+            });
         }
         let ks = hypothesis::ks_two_sample(sample, &without_infinities(sorted), KsMethod::Auto)?;
         let mut p_value = ks.p;
@@ -133,7 +160,15 @@ impl Reference {
             let share = hypothesis::two_proportion_z(self.missing, self.rows, missing, rows)?;
             p_value = (2.0 * ks.p.min(share.p)).min(1.0);
         }
-        Ok(Comparison { expected, actual, test: Test::Ks, statistic: ks.statistic, p_value, new_categories })
+        Ok(Comparison {
+            expected,
+            actual,
+            test: Test::Ks,
+            statistic: ks.statistic,
+            p_value,
+            new_categories,
+            distribution,
+        })
     }
 
     fn categorical(
@@ -149,13 +184,48 @@ impl Reference {
         // A reference that pooled its own rare categories cannot tell a new one from those.
         let new_categories =
             if rest == 0 { unknown.map(|(category, _)| category.clone()).take(20).collect() } else { Vec::new() };
+        let distribution = Distribution::of_values(counts, now, [(rest, unknown_rows), (self.missing, missing)]);
         let named = counts.iter().map(|(category, count)| (*count, now.get(category).copied().unwrap_or(0)));
         let cells = named.chain([(rest, unknown_rows), (self.missing, missing)]);
         let (expected, actual) = pooled(cells, self.rows, rows);
         let chi = hypothesis::chi_square_test(&expected, &actual)?;
         let (statistic, p_value) = (chi.statistic, chi.p);
-        Ok(Comparison { expected, actual, test: Test::Chi2, statistic, p_value, new_categories })
+        Ok(Comparison { expected, actual, test: Test::Chi2, statistic, p_value, new_categories, distribution })
     }
+}
+
+impl Distribution {
+    fn of_bins(edges: &[f64], expected: &[u64], actual: &[u64]) -> Self {
+        let mut cells: Vec<String> = edges.iter().map(|edge| format!("≤ {}", shown(*edge))).collect();
+        cells.push(edges.last().map_or_else(|| "all".to_owned(), |edge| format!("> {}", shown(*edge))));
+        Self { cells, expected: expected.to_vec(), actual: actual.to_vec() }
+    }
+
+    /// The values that are most frequent on either side; `others` are those of no name and the missing ones.
+    fn of_values(counts: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>, others: [(u64, u64); 2]) -> Self {
+        let pair = |value: &String, count: u64| (count, now.get(value).copied().unwrap_or(0));
+        let mut named: Vec<(&String, (u64, u64))> = counts.iter().map(|(v, c)| (v, pair(v, *c))).collect();
+        named.sort_by_key(|(_, (a, b))| std::cmp::Reverse((*a).max(*b)));
+        let rare = named.split_off(named.len().min(SHOWN));
+        let rare = rare.iter().fold(others[0], |sum, (_, (a, b))| (sum.0 + a, sum.1 + b));
+        let mut cells: Vec<String> = named.iter().map(|(value, _)| (*value).clone()).collect();
+        cells.push("other".to_owned());
+        let counted = named.iter().map(|(_, pair)| *pair).chain([rare, others[1]]);
+        let (expected, actual) = counted.unzip();
+        Self { cells, expected, actual }
+    }
+}
+
+/// An edge with three digits that count; it only names a bin.
+fn shown(edge: f64) -> String {
+    let text = match edge.abs() {
+        size if size >= 1e6 || (size > 0.0 && size < 1e-3) => return format!("{edge:.1e}"),
+        size if size >= 100.0 => format!("{edge:.0}"),
+        size if size >= 10.0 => format!("{edge:.1}"),
+        size if size >= 1.0 => format!("{edge:.2}"),
+        _ => format!("{edge:.3}"),
+    };
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 /// Joins cells that either side would expect fewer than five times, so that the chi-square approximation holds.

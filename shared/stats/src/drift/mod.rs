@@ -5,7 +5,7 @@
 mod compare;
 mod reference;
 
-pub use compare::{FeatureDrift, Test};
+pub use compare::{Distribution, FeatureDrift, Test};
 pub use reference::{Reference, Shape};
 
 use crate::distance::PsiBand;

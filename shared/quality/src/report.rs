@@ -1,7 +1,8 @@
-//! What one commit says about the quality of its rows. Pure.
+//! What one commit says about the quality of its rows: written by validation, read by whoever shows it.
 
+use crate::check::RuleResult;
+use crate::score::QualityScore;
 use serde::{Deserialize, Serialize};
-use tidemill_quality::{QualityScore, RuleResult};
 use tidemill_stats::TableProfile;
 use tidemill_types::Millis;
 
@@ -24,4 +25,14 @@ pub struct QualityReport {
     pub newest_known_at: Option<Millis>,
     /// Mergeable sketches of the accepted rows.
     pub profile: TableProfile,
+}
+
+impl QualityReport {
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// Bytes that are no report.
+    pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
+    }
 }

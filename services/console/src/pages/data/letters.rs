@@ -1,0 +1,260 @@
+//! *Dead letters*: refused events, newest first, with the reason. Bodies are cut off and come one at a time.
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::format;
+use crate::layout::{self, Align, State};
+use crate::page::Page;
+use maud::{Markup, html};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tidemill_bus::{Entry, Message, OrderedReader};
+use tidemill_contracts::{headers, subjects};
+use tidemill_types::{Millis, SourceName};
+
+/// Letters read for one page, and bytes of them.
+const LETTERS: u64 = 100;
+const BYTES: usize = 8 << 20;
+/// Patience with the bus.
+const WITHIN: Duration = Duration::from_secs(2);
+/// Characters of a body that are shown.
+const BODY: usize = 2_000;
+
+/// Which letters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::pages) struct Query {
+    source: Option<SourceName>,
+    /// Newest number that is shown.
+    until: Option<u64>,
+}
+
+/// The newest letters.
+#[derive(Serialize)]
+pub(in crate::pages) struct Letters {
+    source: Option<String>,
+    sources: Vec<String>,
+    kept: u64,
+    first: u64,
+    until: u64,
+    older: Option<u64>,
+    letters: Vec<Letter>,
+}
+
+/// A refused event in short.
+#[derive(Clone, Debug, Serialize)]
+struct Letter {
+    seq: u64,
+    source: String,
+    code: String,
+    reason: String,
+    position: String,
+    event_id: String,
+    event_seq: String,
+    row: Option<String>,
+    at: Millis,
+    bytes: usize,
+}
+
+impl Letter {
+    fn of(message: &Message) -> Self {
+        let head = |name: &str| message.headers.get(name).unwrap_or_default().chars().take(300).collect::<String>();
+        Self {
+            seq: message.seq,
+            source: message.subject.rsplit('.').next().unwrap_or_default().to_owned(),
+            code: head(headers::DEAD_CODE),
+            reason: head(headers::DEAD_REASON),
+            position: head(headers::DEAD_POSITION),
+            event_id: head(headers::CE_ID),
+            event_seq: head(headers::DEAD_SEQ),
+            row: message.headers.get(headers::DEAD_ROW).map(str::to_owned),
+            at: message.published_at,
+            bytes: message.payload.len(),
+        }
+    }
+
+    fn row(&self) -> Vec<Markup> {
+        vec![
+            html! { a href={ "/dead/" (self.seq) } { (self.seq) } },
+            html! { (self.source) },
+            layout::badge(State::Warn, &self.code),
+            html! { span.wrap { (self.reason) @if !self.position.is_empty() { span.muted { " at " (self.position) } } } },
+            html! { (self.event_seq) @if let Some(row) = &self.row { span.muted { " row " (row) } } },
+            html! { (format::bytes(self.bytes as u64)) },
+            format::time(self.at),
+        ]
+    }
+}
+
+impl Page for Letters {
+    type Query = Query;
+
+    async fn load(app: &App, query: Query) -> Result<Self> {
+        let state = app.bus.stream_state(subjects::DEAD_STREAM).await?;
+        let until = query.until.unwrap_or(state.last_seq).min(state.last_seq);
+        let from = until.saturating_add(1).saturating_sub(LETTERS).max(state.first_seq);
+        let messages = if state.messages == 0 || until < from { Vec::new() } else { read(app, from, until).await? };
+        let ours = format!("tm.dead.{}.", app.project());
+        let wanted = query.source.as_ref().map(SourceName::as_str);
+        let mine = messages.iter().filter(|message| message.subject.starts_with(&ours));
+        let letters = mine.map(Letter::of).filter(|letter| wanted.is_none_or(|wanted| letter.source == wanted));
+        let mut letters: Vec<Letter> = letters.collect();
+        letters.reverse();
+        Ok(Self {
+            source: query.source.map(|source| source.to_string()),
+            sources: app.spec.sources.keys().map(ToString::to_string).collect(),
+            kept: state.messages,
+            first: state.first_seq,
+            until,
+            older: (state.messages > 0 && from > state.first_seq).then(|| from - 1),
+            letters,
+        })
+    }
+
+    fn view(&self) -> Markup {
+        if self.kept == 0 {
+            let what = "No event was refused. A refused event is kept here with code, reason and place; the rest of its \
+                        message goes on.";
+            return layout::panel(
+                "Dead letters",
+                "",
+                &layout::empty(what, "tidemill events publish --source SOURCE FILE"),
+            );
+        }
+        let chosen = self.source.as_deref().unwrap_or("all");
+        let every = std::iter::once(("all", "/dead".to_owned()));
+        let options: Vec<_> = every
+            .chain(self.sources.iter().map(|source| (source.as_str(), format!("/dead?source={source}"))))
+            .collect();
+        let heads = [
+            ("Letter", Align::Number),
+            ("Source", Align::Text),
+            ("Code", Align::Text),
+            ("Reason", Align::Text),
+            ("Event", Align::Number),
+            ("Size", Align::Number),
+            ("Refused at", Align::Text),
+        ];
+        let rows: Vec<_> = self.letters.iter().map(Letter::row).collect();
+        let filter = self.source.as_ref().map(|source| format!("&source={source}")).unwrap_or_default();
+        let note = format!(
+            "{} kept; numbers {} to {} looked at",
+            format::count(self.kept),
+            self.older.map_or(self.first, |older| older + 1),
+            self.until
+        );
+        html! {
+            div.toolbar { (layout::choice("Source", chosen, &options)) }
+            (layout::panel("Dead letters", &note, &html! {
+                @if rows.is_empty() { (layout::empty("None of this source among them.", "")) }
+                @else { (layout::table("Dead letters, newest first", &heads, &rows)) }
+                nav.pager aria-label="Parts of the list" {
+                    @if let Some(older) = self.older { a rel="next" href={ "/dead?until=" (older) (filter) } { "Older →" } }
+                }
+            }))
+            p.muted { "Mend a letter and send it again: " code { "tidemill dead replay NUMBER --file mended.json" } }
+        }
+    }
+}
+
+/// One letter with its body.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::pages) struct LetterQuery {
+    seq: u64,
+}
+
+/// A refused event.
+#[derive(Serialize)]
+pub(in crate::pages) struct One {
+    #[serde(flatten)]
+    letter: Letter,
+    headers: BTreeMap<String, String>,
+    body: Option<String>,
+    cut: bool,
+}
+
+impl Page for One {
+    type Query = LetterQuery;
+
+    async fn load(app: &App, query: LetterQuery) -> Result<Self> {
+        let missing = || Error::missing("dead letter", query.seq.to_string());
+        let state = app.bus.stream_state(subjects::DEAD_STREAM).await?;
+        if query.seq < state.first_seq.max(1) || query.seq > state.last_seq {
+            return Err(missing());
+        }
+        let messages = read(app, query.seq, query.seq).await?;
+        let message = messages.into_iter().find(|message| message.seq == query.seq).ok_or_else(missing)?;
+        if !message.subject.starts_with(&format!("tm.dead.{}.", app.project())) {
+            return Err(missing());
+        }
+        let text = std::str::from_utf8(&message.payload).ok();
+        Ok(Self {
+            letter: Letter::of(&message),
+            headers: message
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.chars().take(300).collect()))
+                .collect(),
+            cut: text.is_some_and(|text| text.chars().count() > BODY),
+            body: text.map(|text| text.chars().take(BODY).collect()),
+        })
+    }
+
+    fn title(&self) -> Option<String> {
+        Some(format!("Dead letter {}", self.letter.seq))
+    }
+
+    fn view(&self) -> Markup {
+        let letter = &self.letter;
+        let facts = [
+            (
+                "Code",
+                html! { (layout::badge(State::Warn, &letter.code)) " " code { "tidemill explain " (letter.code) } },
+            ),
+            ("Reason", html! { (letter.reason) }),
+            ("Place", html! { (if letter.position.is_empty() { format::ABSENT } else { &letter.position }) }),
+            ("Source", html! { a href={ "/data/" (letter.source) } { (letter.source) } }),
+            ("Event", html! { (letter.event_id) }),
+            ("Message", html! { (letter.event_seq) @if let Some(row) = &letter.row { ", row " (row) } }),
+            ("Refused at", format::time(letter.at)),
+            ("Size", html! { (format::bytes(letter.bytes as u64)) }),
+        ];
+        let note =
+            if self.cut { format!("the first {} characters", format::count(BODY as u64)) } else { String::new() };
+        html! {
+            p.crumbs { a href="/dead" { "Dead letters" } " / " (letter.seq) }
+            (layout::panel("What and why", "", &layout::facts(&facts)))
+            (layout::panel("Body", &note, &html! {
+                @match &self.body {
+                    Some(body) => pre tabindex="0" { (body) },
+                    None => { (layout::empty("The body is binary.", &format!("tidemill dead show {}", letter.seq))) }
+                }
+            }))
+            (layout::panel("Headers", "", &layout::table("Headers", &[("Name", Align::Text), ("Value", Align::Text)],
+                &self.headers.iter().map(|(name, value)| vec![html! { (name) }, html! { span.wrap { (value) } }]).collect::<Vec<_>>())))
+            p.muted { "Mend the event in a file, then: " code { "tidemill dead replay " (letter.seq) " --file mended.json" } }
+        }
+    }
+}
+
+/// Letters of these numbers, as far as they come in time.
+async fn read(app: &App, from: u64, until: u64) -> Result<Vec<Message>> {
+    let mut reader = OrderedReader::open(&app.bus, subjects::DEAD_STREAM, from).await?;
+    let wanted = usize::try_from(until - from + 1).unwrap_or(usize::MAX);
+    let deadline = tokio::time::Instant::now() + WITHIN;
+    let mut at = from;
+    let mut letters = Vec::new();
+    while at <= until && tokio::time::Instant::now() < deadline {
+        for entry in reader.next_ready(wanted, BYTES, WITHIN).await? {
+            at = entry.seq() + 1;
+            if let Entry::Message(message) = entry
+                && message.seq <= until
+            {
+                letters.push(message);
+            }
+        }
+    }
+    Ok(letters)
+}

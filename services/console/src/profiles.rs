@@ -1,0 +1,251 @@
+//! What is known of every source without reading its rows: heads of tables, and the profiles of the newest commits.
+//!
+//! Profiles merge, so they are kept in two blocks: the one that fills up and the one before it. What is shown covers
+//! between one and two blocks of commits, whatever the number of rows; a refresh reads new commits only.
+
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidemill_contracts::paths;
+use tidemill_dataset::{Table, VersionAdds};
+use tidemill_quality::{Freshness, QualityReport, QualityScore, RuleResult, merge_results, score};
+use tidemill_spec::{Source, Spec};
+use tidemill_stats::TableProfile;
+use tidemill_storage::Storage;
+use tidemill_types::{Millis, ProjectName, SourceName};
+use tokio::sync::Mutex;
+
+/// Commits of one block.
+const BLOCK: usize = 16;
+/// Scores kept for the line over commits.
+const SCORES: usize = 120;
+/// Nothing is read again within this time.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+/// Key of the watermark in commit metadata.
+const WATERMARK_KEY: &str = "tidemill.watermark";
+
+/// A source at its newest commits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SourceState {
+    /// Rows of the clean table.
+    pub(crate) rows: u64,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// Its version.
+    pub(crate) version: u64,
+    /// When it was committed last.
+    pub(crate) committed_at: Option<Millis>,
+    /// Rows of the quarantine table.
+    pub(crate) quarantined: u64,
+    /// Commits behind the profile.
+    pub(crate) commits: usize,
+    /// Rows behind the profile, quarantined ones included.
+    pub(crate) checked: u64,
+    /// Sketches of the accepted rows of these commits.
+    pub(crate) profile: TableProfile,
+    /// Results of the rules over these commits.
+    pub(crate) rules: Vec<RuleResult>,
+    /// Score over these commits.
+    pub(crate) score: Option<QualityScore>,
+    /// Total scores of the newest commits, oldest first.
+    pub(crate) scores: Vec<f64>,
+    /// Rule that blocked the newest commit.
+    pub(crate) blocked: Option<String>,
+    /// How long the source has been silent.
+    pub(crate) freshness: Option<Freshness>,
+}
+
+/// All sources; reads on when it is asked.
+pub(crate) struct Profiles {
+    storage: Storage,
+    project: ProjectName,
+    sources: BTreeMap<SourceName, Mutex<Follower>>,
+}
+
+impl Profiles {
+    /// Nothing is read yet.
+    #[must_use]
+    pub(crate) fn new(spec: &Spec, storage: &Storage) -> Self {
+        let follower = |(name, source): (&SourceName, &Source)| (name.clone(), Mutex::new(Follower::new(source)));
+        Self {
+            storage: storage.clone(),
+            project: spec.project.clone(),
+            sources: spec.sources.iter().map(follower).collect(),
+        }
+    }
+
+    /// A source as it is now, give or take a second; nothing while it has no table.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn source(&self, name: &SourceName) -> Result<Arc<SourceState>> {
+        let follower = self.sources.get(name).ok_or_else(|| Error::missing("source", name.as_str()))?;
+        let mut follower = follower.lock().await;
+        if follower.read_at.is_none_or(|at| at.elapsed() >= FRESH_FOR) {
+            follower.read_on(&self.storage, &self.project, name).await?;
+            follower.read_at = Some(Instant::now());
+        }
+        Ok(Arc::clone(&follower.shown))
+    }
+
+    /// All sources, by name.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn all(&self) -> Result<BTreeMap<SourceName, Arc<SourceState>>> {
+        let asked = self.sources.keys().map(|name| async { Ok((name.clone(), self.source(name).await?)) });
+        futures::future::try_join_all(asked).await.map(|all| all.into_iter().collect())
+    }
+}
+
+/// Commits whose profiles are merged.
+#[derive(Debug, Default)]
+struct Block {
+    commits: usize,
+    checked: u64,
+    profile: TableProfile,
+    rules: Vec<RuleResult>,
+}
+
+impl Block {
+    /// Adds a report. Profiles of other columns, from before the source changed, are left behind.
+    fn add(&mut self, report: &QualityReport) {
+        if self.profile.merge(&report.profile).is_err() {
+            *self = Self { profile: report.profile.clone(), ..Self::default() };
+        }
+        self.commits += 1;
+        self.checked += report.checked;
+        merge_results(&mut self.rules, &report.rules);
+    }
+}
+
+struct Follower {
+    declared: Source,
+    tables: Option<(Table, Table)>,
+    /// Newest version of the clean table whose report was read.
+    seen: Option<u64>,
+    full: Block,
+    filling: Block,
+    newest_known_at: Option<Millis>,
+    blocked: Option<String>,
+    watermark: Option<Millis>,
+    scores: VecDeque<f64>,
+    read_at: Option<Instant>,
+    shown: Arc<SourceState>,
+}
+
+impl Follower {
+    fn new(declared: &Source) -> Self {
+        Self {
+            declared: declared.clone(),
+            tables: None,
+            seen: None,
+            full: Block::default(),
+            filling: Block::default(),
+            newest_known_at: None,
+            blocked: None,
+            watermark: None,
+            scores: VecDeque::new(),
+            read_at: None,
+            shown: Arc::default(),
+        }
+    }
+
+    async fn read_on(&mut self, storage: &Storage, project: &ProjectName, name: &SourceName) -> Result<()> {
+        if self.tables.is_none() {
+            let clean = Table::open(storage, &paths::clean_table(project, name)).await;
+            let quarantine = Table::open(storage, &paths::quarantine_table(project, name)).await;
+            self.tables = match (clean, quarantine) {
+                (Ok(clean), Ok(quarantine)) => Some((clean, quarantine)),
+                (Err(tidemill_dataset::Error::Absent { .. }), _) | (_, Err(tidemill_dataset::Error::Absent { .. })) => {
+                    return Ok(());
+                }
+                (Err(error), _) | (_, Err(error)) => return Err(error.into()),
+            };
+        }
+        let Some((clean, quarantine)) = &self.tables else { return Ok(()) };
+        let head = clean.load().await?;
+        let quarantined = quarantine.load().await?.num_rows();
+        let unseen = head.version().saturating_sub(self.seen.unwrap_or(0)).min(BLOCK as u64);
+        if unseen == 0 && self.shown.quarantined == quarantined {
+            return Ok(());
+        }
+        let mut commits = if unseen > 0 { clean.history(unseen).await? } else { Vec::new() };
+        commits.reverse();
+        for commit in &commits {
+            self.take(storage, project, name, commit).await?;
+        }
+        let committed_at = commits.last().map(|commit| commit.committed_at).or(self.shown.committed_at);
+        self.seen = Some(head.version());
+        let state = SourceState {
+            rows: head.num_rows(),
+            bytes: head.num_bytes(),
+            version: head.version(),
+            committed_at,
+            quarantined,
+            ..self.summary()
+        };
+        self.shown = Arc::new(state);
+        Ok(())
+    }
+
+    /// Takes in the report that a commit names.
+    async fn take(
+        &mut self,
+        storage: &Storage,
+        project: &ProjectName,
+        name: &SourceName,
+        commit: &VersionAdds,
+    ) -> Result<()> {
+        let mark = commit.metadata.get(WATERMARK_KEY).and_then(|text| text.parse().ok()).map(Millis);
+        self.watermark = self.watermark.max(mark);
+        // The commit notes how far the raw table was validated; the report has that number as its name.
+        let Some(raw_version) = commit.txns.get(&paths::raw_table(project, name)) else { return Ok(()) };
+        let path = paths::profile(project, name, *raw_version);
+        let bytes = match storage.get(&path).await {
+            Ok(bytes) => bytes,
+            Err(tidemill_storage::Error::NotFound(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let parsed = tokio::task::spawn_blocking(move || QualityReport::from_json(&bytes)).await;
+        let damaged = |reason: String| Error::Stored { path: path.clone(), reason };
+        let report = parsed.map_err(|e| damaged(e.to_string()))?.map_err(|e| damaged(e.to_string()))?;
+        if self.filling.commits >= BLOCK {
+            self.full = std::mem::take(&mut self.filling);
+        }
+        self.filling.add(&report);
+        self.scores.push_back(report.score.total);
+        if self.scores.len() > SCORES {
+            self.scores.pop_front();
+        }
+        // Late rows do not make a source older.
+        self.newest_known_at = self.newest_known_at.max(report.newest_known_at);
+        self.blocked = report.blocked;
+        Ok(())
+    }
+
+    /// Both blocks together.
+    fn summary(&self) -> SourceState {
+        let mut profile = self.full.profile.clone();
+        let mut rules = self.full.rules.clone();
+        let (mut commits, mut checked) = (self.full.commits, self.full.checked);
+        if profile.merge(&self.filling.profile).is_err() {
+            (profile, rules, commits, checked) = (self.filling.profile.clone(), Vec::new(), 0, 0);
+        }
+        merge_results(&mut rules, &self.filling.rules);
+        let at = self.watermark.max(self.newest_known_at);
+        let freshness = at.map(|at| Freshness::of(&self.declared, self.newest_known_at, at));
+        SourceState {
+            commits: commits + self.filling.commits,
+            checked: checked + self.filling.checked,
+            score: freshness.map(|freshness| score(&rules, &profile, &freshness)),
+            profile,
+            rules,
+            scores: self.scores.iter().copied().collect(),
+            blocked: self.blocked.clone(),
+            freshness,
+            ..SourceState::default()
+        }
+    }
+}
