@@ -34,7 +34,8 @@ const CONTRACTS: &[&str] = &["contracts"];
 const ADAPTERS: &[&str] = &["bus", "storage", "dataset", "intake", "registry"];
 const PROCESS: &[&str] = &["telemetry", "runtime", "servers"];
 const TESTKIT: &str = "testkit";
-const SERVICES: &[&str] = &["ingestion", "validation", "feature", "training", "evaluation", "serving", "monitoring"];
+const SERVICES: &[&str] =
+    &["ingestion", "validation", "feature", "training", "evaluation", "serving", "monitoring", "console"];
 /// The composition root and the tests of the whole: the only ones that see services.
 const ROOTS: &[&str] = &["tidemill", "tests"];
 /// Stands beside the workspace and depends on none of it.
