@@ -119,7 +119,7 @@ impl ModelPage {
             vec![
                 html! { (c.against) @if let Some(digest) = &c.digest { " " (self.known.link(digest)) } },
                 html! { (format::fixed(auc.champion, 3)) },
-                auc.difference.show(3),
+                auc.difference.show(4),
                 html! { (p_value(auc.p)) },
                 brier.difference.show(4),
                 html! { (p_value(brier.p)) },
