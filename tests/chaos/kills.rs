@@ -1,14 +1,21 @@
-//! kill -9 of two competing ingestion processes, and of the bus, while events are published.
+//! Processes that are killed, and processes that stop and come back as zombies, while events are published.
+//!
+//! Two processes of ingestion and two of validation compete; faults fall on them and on the bus. At the end every row
+//! stands in the raw table once, and once in either the clean table or the quarantine.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tidemill_bus::{Bus, Outgoing};
-use tidemill_testkit::Victim;
+use tidemill_contracts::paths;
+use tidemill_dataset::Table;
+use tidemill_storage::Storage;
+use tidemill_testkit::{Nats, Victim, eventually};
 use tidemill_tests::audit::{Audit, Findings};
-use tidemill_tests::messages::{Form, Messages};
+use tidemill_tests::messages::{self, Form, Messages};
 use tidemill_tests::rig::caught_up;
 use tidemill_tests::{Published, Rig};
 use tokio::sync::watch;
@@ -18,23 +25,25 @@ struct Plan {
     seed: u64,
     /// Readings published.
     events: i64,
-    /// Kills of ingestion processes.
-    kills: usize,
+    /// Faults, each at a random instant.
+    faults: usize,
     /// Readings of one Arrow message; every second message is an array of 50.
     batch: i64,
 }
 
+/// Longest wait for validation to catch up.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Pause of the producer between messages, so that the events last as long as the kills.
 const PACE: Duration = Duration::from_millis(5);
 
 /// Sends everything, going on where it was when the bus comes back.
 ///
-/// It never runs more than one share ahead of the kills, so that these fall between the events and not behind them.
+/// It never runs more than one share ahead of the faults, so that these fall between the events and not behind them.
 async fn produce(
     bus: Bus,
     plan: &Plan,
     progress: watch::Sender<i64>,
-    mut killed: watch::Receiver<usize>,
+    mut faulted: watch::Receiver<usize>,
 ) -> Result<Published> {
     let messages = Messages::new()?;
     let mut published = Published::default();
@@ -53,14 +62,14 @@ async fn produce(
         publish(&bus, &mut published, &part).await?;
         progress.send_replace(next);
         tokio::time::sleep(PACE).await;
-        let shares = usize::try_from(next * i64::try_from(plan.kills)? / plan.events)?;
-        killed.wait_for(|kills| shares <= kills + 1).await.context("the killer ended early")?;
+        let shares = usize::try_from(next * i64::try_from(plan.faults)? / plan.events)?;
+        faulted.wait_for(|faults| shares <= faults + 1).await.context("the faults ended early")?;
     }
     Ok(published)
 }
 
 /// Publishes until the bus says where the messages stand.
-async fn publish(bus: &Bus, published: &mut Published, part: &[(Outgoing, i64)]) -> Result<()> {
+pub(crate) async fn publish(bus: &Bus, published: &mut Published, part: &[(Outgoing, i64)]) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     for (message, rows) in part {
         loop {
@@ -78,17 +87,106 @@ async fn publish(bus: &Bus, published: &mut Published, part: &[(Outgoing, i64)])
     Ok(())
 }
 
-struct Nodes {
-    arguments: Vec<String>,
-    log: std::path::PathBuf,
-    running: Vec<Victim>,
+/// Where a fault falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Target {
+    /// One of the processes, by position.
+    Process(usize),
+    Bus,
+}
+
+/// What happens there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// kill -9 and a new start.
+    Kill,
+    /// SIGSTOP, and SIGCONT after so long: others go on meanwhile, and what wakes believes what it knew.
+    Stop(Duration),
+}
+
+/// The roles of the processes: two of each compete.
+pub(crate) const ROLES: [&str; 4] = ["ingestion", "ingestion", "validation", "validation"];
+
+impl Fault {
+    fn draw(rng: &mut Pcg64Mcg) -> (Target, Self) {
+        // The bus is hit by one fault of eight.
+        let target = match rng.random_range(0..8) {
+            0 => Target::Bus,
+            _ => Target::Process(rng.random_range(0..ROLES.len())),
+        };
+        let stop = Self::Stop(Duration::from_millis(rng.random_range(100..1_500)));
+        (target, if rng.random_range(0..2) == 0 { Self::Kill } else { stop })
+    }
+}
+
+/// The processes under test.
+pub(crate) struct Nodes {
+    /// What follows the role on the command line.
+    pub(crate) arguments: Vec<String>,
+    pub(crate) log: PathBuf,
+    pub(crate) running: Vec<Victim>,
 }
 
 impl Nodes {
-    fn spawn(&self) -> Result<Victim> {
-        let program = Path::new(env!("CARGO_BIN_EXE_ingest-node"));
-        Victim::spawn(program, &self.arguments, [], &self.log)
+    /// Starts one for each role.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        self.running = ROLES.into_iter().map(|role| self.spawn(role)).collect::<Result<_>>()?;
+        Ok(())
     }
+
+    /// Starts one for each role, with its clock set wrong by so much.
+    pub(crate) fn start_at(&mut self, offsets: &[&str; ROLES.len()]) -> Result<()> {
+        let program = env!("CARGO_BIN_EXE_data-node");
+        let spawn = |(role, offset): (&str, &&str)| {
+            let head = ["-f", offset, program, role].map(str::to_owned);
+            let real = ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned());
+            Victim::spawn(Path::new("faketime"), head.iter().chain(&self.arguments), [real], &self.log)
+        };
+        self.running = ROLES.into_iter().zip(offsets).map(spawn).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// Kills all.
+    pub(crate) async fn kill(&mut self) -> Result<()> {
+        for mut node in self.running.drain(..) {
+            // One that has ended by itself counts as killed: its disk may have been taken away.
+            let _ = node.kill().await;
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, role: &str) -> Result<Victim> {
+        let program = Path::new(env!("CARGO_BIN_EXE_data-node"));
+        let arguments = std::iter::once(role).chain(self.arguments.iter().map(String::as_str));
+        Victim::spawn(program, arguments, [], &self.log)
+    }
+
+    async fn befall(&mut self, nats: &mut Nats, target: Target, fault: Fault) -> Result<()> {
+        match (target, fault) {
+            (Target::Bus, Fault::Kill) => nats.crash().await,
+            (Target::Bus, Fault::Stop(time)) => stop_for(nats.server().pid(), time).await,
+            (Target::Process(at), Fault::Kill) => {
+                self.running[at].kill().await?;
+                self.running[at] = self.spawn(ROLES[at])?;
+                Ok(())
+            }
+            (Target::Process(at), Fault::Stop(time)) => {
+                stop_for(self.running[at].pid().context("a process has ended by itself")?, time).await
+            }
+        }
+    }
+}
+
+async fn stop_for(pid: u32, time: Duration) -> Result<()> {
+    signal("STOP", pid)?;
+    tokio::time::sleep(time).await;
+    signal("CONT", pid)
+}
+
+fn signal(name: &str, pid: u32) -> Result<()> {
+    let status = std::process::Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status()?;
+    ensure!(status.success(), "no signal {name} to {pid}");
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the figures of the run")]
@@ -106,35 +204,29 @@ async fn run(plan: Plan) -> Result<()> {
         log: rig.store.dir().join("nodes.log"),
         running: Vec::new(),
     };
-    for _ in 0..2 {
-        let node = nodes.spawn()?;
-        nodes.running.push(node);
-    }
+    nodes.start()?;
 
     let mut rng = Pcg64Mcg::seed_from_u64(plan.seed);
+    let mut drawn: BTreeMap<&str, usize> = BTreeMap::new();
     let (progress, mut seen) = watch::channel(0_i64);
-    let (kills_done, killed) = watch::channel(0_usize);
-    let producer = produce(rig.bus.clone(), &plan, progress, killed);
-    let bus_dies_at = plan.kills / 2;
-    let kill_all = async {
-        for kill in 0..plan.kills {
+    let (faults_done, faulted) = watch::channel(0_usize);
+    let producer = produce(rig.bus.clone(), &plan, progress, faulted);
+    let befall_all = async {
+        for nth in 0..plan.faults {
             // Evenly over the events, then at a random instant within a commit or between two.
-            let after = plan.events * i64::try_from(kill)? / i64::try_from(plan.kills)?;
+            let after = plan.events * i64::try_from(nth)? / i64::try_from(plan.faults)?;
             seen.wait_for(|done| *done >= after).await.context("the producer ended early")?;
-            tokio::time::sleep(Duration::from_micros(rng.random_range(0..800_000))).await;
-            let victim = rng.random_range(0..nodes.running.len());
-            nodes.running[victim].kill().await?;
-            nodes.running[victim] = nodes.spawn()?;
-            if kill == bus_dies_at {
-                rig.nats.crash().await?;
-            }
-            kills_done.send_replace(kill + 1);
+            tokio::time::sleep(Duration::from_micros(rng.random_range(0..400_000))).await;
+            let (target, fault) = Fault::draw(&mut rng);
+            *drawn.entry(described(target, fault)).or_default() += 1;
+            nodes.befall(&mut rig.nats, target, fault).await?;
+            faults_done.send_replace(nth + 1);
         }
         anyhow::Ok(())
     };
-    let (published, killed) = tokio::join!(producer, kill_all);
+    let (published, befallen) = tokio::join!(producer, befall_all);
     let published = published?;
-    killed?;
+    befallen.with_context(|| last_lines(&nodes.log))?;
     let published_in = begin.elapsed();
 
     let (raw, stream) = (rig.raw()?, rig.stream()?);
@@ -142,32 +234,70 @@ async fn run(plan: Plan) -> Result<()> {
     outcome.with_context(|| last_lines(&nodes.log))?;
     let audit = Audit::of(&storage, &raw).await?;
     let findings = audit.against(&published);
+    let validated = validated(&storage, &rig, audit.rows()).await.with_context(|| last_lines(&nodes.log))?;
+    let after = validated.against(&published);
     let letters = rig.dead_letters().await?.len();
     println!(
-        "chaos: seed {}, {} events in {} messages, {} kills of ingestion, 1 of the bus; {} rows in {} commits; lost {}, \
-         doubled {}, foreign {}, dead letters {letters}; published in {:.1} s, all in {:.1} s",
+        "chaos: seed {}, {} events in {} messages; faults {drawn:?}; raw: {} rows in {} commits, lost {}, doubled {}, \
+         foreign {}; clean and quarantine: {} rows, lost {}, doubled {}, foreign {}; dead letters {letters}; published \
+         in {:.1} s, all in {:.1} s",
         plan.seed,
         plan.events,
         published.rows.len(),
-        plan.kills,
         audit.rows(),
         audit.versions,
         findings.lost,
         findings.doubled,
         findings.foreign,
+        validated.rows(),
+        after.lost,
+        after.doubled,
+        after.foreign,
         published_in.as_secs_f64(),
         begin.elapsed().as_secs_f64(),
     );
     assert_eq!(findings, Findings::default());
+    assert_eq!(after, Findings::default());
     assert_eq!(letters, 0);
-    assert!(audit.versions as usize > plan.kills, "{} commits: the processes were hardly at work", audit.versions);
+    assert!(audit.versions as usize > plan.faults, "{} commits: the processes were hardly at work", audit.versions);
     assert!(audit.has_exactly(0..plan.events));
     assert!(published.rows.keys().copied().eq(1..=published.last()), "the stream has a gap or a double");
     assert_eq!(audit.counts.rows, u64::try_from(plan.events)?, "the books in the commits");
     Ok(())
 }
 
-fn last_lines(log: &Path) -> String {
+fn described(target: Target, fault: Fault) -> &'static str {
+    match (target, fault) {
+        (Target::Bus, Fault::Kill) => "bus killed",
+        (Target::Bus, Fault::Stop(_)) => "bus stopped",
+        (Target::Process(0 | 1), Fault::Kill) => "ingestion killed",
+        (Target::Process(0 | 1), Fault::Stop(_)) => "ingestion stopped",
+        (Target::Process(_), Fault::Kill) => "validation killed",
+        (Target::Process(_), Fault::Stop(_)) => "validation stopped",
+    }
+}
+
+/// What validation made of the raw rows, once it has made something of every one.
+pub(crate) async fn validated(storage: &Storage, rig: &Rig, rows: usize) -> Result<Audit> {
+    let source = messages::source()?;
+    let tables = [paths::clean_table(&rig.spec.project, &source), paths::quarantine_table(&rig.spec.project, &source)];
+    let held = async || {
+        let mut held = 0;
+        for path in &tables {
+            held += Table::open(storage, path).await?.load().await?.num_rows();
+        }
+        anyhow::Ok(held)
+    };
+    // More rows than there were would never be equal to them, so at least as many are waited for.
+    let is_done = eventually(PATIENCE, || async { held().await.is_ok_and(|held| held >= rows as u64) }).await;
+    ensure!(is_done, "validation made something of {:?} rows of {rows}", held().await);
+    let [clean, quarantine] = &tables;
+    let mut both = Audit::of(storage, clean).await?;
+    both.merge(Audit::of(storage, quarantine).await?);
+    Ok(both)
+}
+
+pub(crate) fn last_lines(log: &Path) -> String {
     let text = String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned();
     let mut lines: Vec<&str> = text.lines().rev().take(40).collect();
     lines.reverse();
@@ -176,11 +306,11 @@ fn last_lines(log: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chaos_quick() -> Result<()> {
-    run(Plan { seed: 5, events: 50_000, kills: 5, batch: 200 }).await
+    run(Plan { seed: 5, events: 50_000, faults: 8, batch: 200 }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "minutes: cargo test --test chaos -- --ignored --nocapture"]
+#[ignore = "minutes: cargo test --workspace --test chaos -- --ignored --nocapture"]
 async fn chaos_full() -> Result<()> {
-    run(Plan { seed: 25, events: 300_000, kills: 25, batch: 200 }).await
+    run(Plan { seed: 25, events: 2_000_000, faults: 200, batch: 1_000 }).await
 }

@@ -1,3 +1,7 @@
-//! Crashes at random instants: nothing that the bus acknowledged is lost or doubled.
+//! Faults on purpose.
 
+mod disk;
 mod kills;
+mod outage;
+mod power;
+mod protocol;

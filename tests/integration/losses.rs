@@ -150,3 +150,22 @@ async fn a_bus_that_lost_its_tail_is_noticed_at_the_start() -> Result<()> {
     assert_eq!(error.code().to_string(), "TM0401");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_lost_its_tail_and_was_written_on_is_noticed_although_it_is_as_long_as_before() -> Result<()> {
+    let mut rig = Rig::start().await?;
+    let node = rig.ingestion().await?;
+    let last = with_a_bus_that_lost_its_tail(&mut rig).await?;
+    node.abort().await;
+    let messages = Messages::new()?;
+    let anew: Vec<_> = (9..20).map(|n| Ok((messages.readings(Form::Array, n..n + 1)?, 1))).collect::<Result<_>>()?;
+    let is_back = eventually(SOON, || async { rig.bus.ping().await.is_ok() });
+    anyhow::ensure!(is_back.await, "the bus did not come back");
+    let reached = Published::default().publish(&rig.bus, &anew).await?;
+    assert!(reached > last, "the stream is longer than what the table holds: {reached} and {last}");
+    let error = rig.ingestion().await?.ended(SOON).await?.err().context("new events were taken for old ones")?;
+    assert_eq!(error.code().to_string(), "TM0615", "{error}");
+    assert!(!error.is_transient());
+    assert_eq!(rig.audit().await?.rows(), 9, "nothing was added");
+    Ok(())
+}

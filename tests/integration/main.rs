@@ -3,6 +3,9 @@
 mod hostile;
 mod ingestion;
 mod losses;
+mod privacy;
 mod s3;
+mod sources;
 mod telemetry;
 mod validation;
+mod versions;

@@ -1,6 +1,7 @@
 //! Ingestion beside what bounds it: the raw drain of the bus, and the Parquet encoder.
 
 use anyhow::{Result, ensure};
+use arrow::json::ReaderBuilder;
 use std::time::{Duration, Instant};
 use tidemill_bus::{BatchPublisher, OrderedReader, Outgoing};
 use tidemill_dataset::Table;
@@ -18,7 +19,7 @@ fn per_second(count: i64, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
 }
 
-async fn publish(rig: &Rig, form: Form, events: i64, rows: i64) -> Result<i64> {
+pub(crate) async fn publish(rig: &Rig, form: Form, events: i64, rows: i64) -> Result<i64> {
     make_streams(&rig.bus, &rig.spec).await?;
     let messages = Messages::new()?;
     let mut last = 0;
@@ -78,6 +79,55 @@ async fn ingestion_of_single_events() -> Result<()> {
         per_second(EVENTS, ingested),
         per_second(EVENTS, drained),
         drained.as_secs_f64() / ingested.as_secs_f64(),
+    );
+    Ok(())
+}
+
+/// Time in which arrow's own decoder turns the same lines into columns, on one thread.
+fn decode(bodies: &[Vec<u8>], rows: i64) -> Result<Duration> {
+    let schema = messages::batch(0..1)?.schema();
+    let begin = Instant::now();
+    let mut decoded = 0;
+    let mut decoder = ReaderBuilder::new(schema).with_batch_size(8_192).build_decoder()?;
+    for body in bodies {
+        let mut rest = body.as_slice();
+        // The decoder takes no more than one batch at a time.
+        while !rest.is_empty() {
+            let taken = decoder.decode(rest)?;
+            rest = &rest[taken..];
+            if !rest.is_empty() {
+                decoded += decoder.flush()?.map_or(0, |batch| batch.num_rows());
+            }
+        }
+        ensure!(decoder.decode(b"\n")? == 1, "a line break was not taken");
+    }
+    decoded += decoder.flush()?.map_or(0, |batch| batch.num_rows());
+    let took = begin.elapsed();
+    ensure!(i64::try_from(decoded)? == rows, "{decoded} rows of {rows}");
+    Ok(took)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "benchmark"]
+async fn ingestion_of_packed_json_lines() -> Result<()> {
+    const ROWS: i64 = 1_000_000;
+    const STEP: i64 = 1_000;
+    let rig = Rig::start().await?;
+    let last = publish(&rig, Form::Lines, ROWS, STEP).await?;
+    let bodies =
+        (0..ROWS).step_by(usize::try_from(STEP)?).map(|first| messages::body(Form::Lines, first..first + STEP));
+    let bodies = bodies.collect::<Result<Vec<_>>>()?;
+    let (mut decoded, mut ingested) = (Duration::MAX, Duration::MAX);
+    for _ in 0..RUNS {
+        decoded = decoded.min(decode(&bodies, ROWS)?);
+        ingested = ingested.min(ingest(&rig, last, ROWS).await?);
+    }
+    println!(
+        "ingestion of JSON lines, {STEP} a message: {:.0} rows/s; decoder of arrow-json on one core: {:.0} rows/s; \
+         ratio {:.2}",
+        per_second(ROWS, ingested),
+        per_second(ROWS, decoded),
+        decoded.as_secs_f64() / ingested.as_secs_f64(),
     );
     Ok(())
 }

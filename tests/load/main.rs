@@ -6,5 +6,8 @@ mod console;
 mod features;
 mod flights;
 mod ingestion;
+mod intake_costs;
+mod profile;
+mod rules;
 mod serving;
 mod training;

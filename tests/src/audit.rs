@@ -65,6 +65,18 @@ impl Audit {
         Ok(())
     }
 
+    /// Adds what another table holds.
+    pub fn merge(&mut self, other: Self) {
+        for (position, times) in other.positions {
+            *self.positions.entry(position).or_default() += times;
+        }
+        for (number, times) in other.numbers {
+            *self.numbers.entry(number).or_default() += times;
+        }
+        self.versions += other.versions;
+        self.counts += other.counts;
+    }
+
     /// Rows of the table.
     #[must_use]
     pub fn rows(&self) -> usize {

@@ -37,7 +37,14 @@ impl Rig {
     /// # Errors
     /// When a server cannot be had.
     pub async fn start() -> Result<Self> {
-        let nats = Nats::start().await?;
+        Self::over(Nats::start().await?).await
+    }
+
+    /// As [`Rig::start`], over a bus that runs already.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn over(nats: Nats) -> Result<Self> {
         let bus = nats.bus().await?;
         let spec = Arc::new(messages::spec()?);
         make_streams(&bus, &spec).await?;
@@ -183,6 +190,7 @@ impl Node {
             spec: Arc::clone(spec),
             options,
             metrics: metrics.clone(),
+            http: None,
         };
         let task = tokio::spawn(tidemill_ingestion::run(deps, stop.clone()));
         Ok(Self { stop, task, metrics })

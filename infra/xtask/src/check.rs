@@ -1,6 +1,7 @@
 //! The one command before every commit.
 
 use crate::duplicates::{Resolved, doubled};
+use crate::features::missing;
 use crate::layering::{Workspace, offences};
 use anyhow::{Context as _, Result, ensure};
 use serde::de::DeserializeOwned;
@@ -57,6 +58,24 @@ pub fn duplicates() -> Result<Vec<String>> {
     Ok(doubled(&metadata::<Resolved>(&[])?))
 }
 
+/// Features by which the build of the program differs from that of the tests.
+///
+/// # Errors
+/// `cargo tree` fails.
+pub fn differing_features() -> Result<Vec<String>> {
+    let tree = |which: &[&str]| -> Result<String> {
+        let output = cargo(&["tree", "--locked", "--prefix", "none", "--format", "{p} {f}"])
+            .args(which)
+            .stderr(Stdio::inherit())
+            .output()
+            .context("running cargo tree")?;
+        ensure!(output.status.success(), "cargo tree failed: {}", output.status);
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let program = tree(&["--package", "tidemill", "--edges", "normal,build"])?;
+    Ok(missing(&program, &tree(&["--workspace", "--edges", "normal,build,dev"])?))
+}
+
 fn command_passes(arguments: &[&str]) -> Result<bool> {
     let status = cargo(arguments).status().with_context(|| format!("running cargo {}", arguments.join(" ")))?;
     Ok(status.success())
@@ -84,9 +103,10 @@ fn deny() -> Result<bool> {
 /// A check cannot be run at all.
 pub fn run() -> Result<bool> {
     type Check = (&'static str, fn() -> Result<bool>);
-    let checks: [Check; 5] = [
+    let checks: [Check; 6] = [
         ("layers", || nothing_found(&layering()?)),
         ("doubled libraries", || nothing_found(&duplicates()?)),
+        ("one build for program and tests", || nothing_found(&differing_features()?)),
         ("format", || command_passes(&["fmt", "--all", "--check"])),
         ("licences and advisories", deny),
         ("lints", || command_passes(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])),

@@ -28,10 +28,24 @@ pub struct Dependency {
     pub kind: Option<String>,
 }
 
-const PURE: &[&str] =
-    &["types", "spec", "expr", "stats", "quality", "conform", "features", "transform", "learn", "metrics", "plot"];
+const PURE: &[&str] = &[
+    "types",
+    "spec",
+    "expr",
+    "stats",
+    "quality",
+    "conform",
+    "features",
+    "transform",
+    "learn",
+    "metrics",
+    "plot",
+    "lineage",
+    "explore",
+    "privacy",
+];
 const CONTRACTS: &[&str] = &["contracts"];
-const ADAPTERS: &[&str] = &["bus", "storage", "dataset", "intake", "registry"];
+const ADAPTERS: &[&str] = &["bus", "storage", "dataset", "intake", "registry", "sources"];
 const PROCESS: &[&str] = &["telemetry", "runtime", "servers"];
 const TESTKIT: &str = "testkit";
 const SERVICES: &[&str] =
@@ -48,6 +62,7 @@ const BETWEEN_ADAPTERS: &[(&str, &[&str])] = &[
     ("dataset", &["storage"]),
     ("intake", &["bus", "storage", "dataset"]),
     ("registry", &["bus", "storage", "dataset"]),
+    ("sources", &["bus", "storage"]),
 ];
 /// Inside the process layer.
 const BETWEEN_PROCESS: &[(&str, &[&str])] = &[("telemetry", &[]), ("runtime", &["telemetry"]), ("servers", &[])];
@@ -60,7 +75,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("async-nats", &["bus"]),
     ("object_store", &["storage", "dataset"]),
     ("deltalake", &["dataset"]),
-    ("parquet", &["dataset"]),
+    ("parquet", &["dataset", "sources"]),
+    ("reqwest", &["sources"]),
+    ("tokio-postgres", &["sources"]),
+    ("csv", &["sources"]),
     ("hessboost", &["learn"]),
     ("faer", &["learn"]),
     ("opentelemetry*", &["telemetry"]),

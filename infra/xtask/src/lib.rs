@@ -3,4 +3,5 @@
 pub mod bench;
 pub mod check;
 pub mod duplicates;
+pub mod features;
 pub mod layering;

@@ -25,6 +25,21 @@ pub fn count(value: u64) -> String {
     text
 }
 
+/// A count with three digits that matter, where there is little room: `309,779`, `1.03 M`, `25.7 M`.
+#[must_use]
+pub fn compact(value: u64) -> String {
+    let scaled = |unit: u64, name: &str| {
+        let size = value as f64 / unit as f64;
+        let decimals = if size >= 99.95 { 0 } else { 1 + usize::from(size < 9.995) };
+        format!("{} {name}", fixed(size, decimals))
+    };
+    match value {
+        1_000_000_000.. => scaled(1_000_000_000, "bn"),
+        1_000_000.. => scaled(1_000_000, "M"),
+        _ => count(value),
+    }
+}
+
 /// A number with so many decimals.
 #[must_use]
 pub fn fixed(value: f64, decimals: usize) -> String {
@@ -150,6 +165,11 @@ mod tests {
 
     #[test]
     fn counts_and_numbers_are_set_for_reading() {
+        assert_eq!(
+            [309_779, 1_028_188, 25_700_000, 999_999_999].map(compact),
+            ["309,779", "1.03 M", "25.7 M", "1,000 M"]
+        );
+        assert_eq!(compact(2_345_678_901), "2.35 bn");
         assert_eq!((count(0), count(999), count(1_028_188)), ("0".into(), "999".into(), "1,028,188".into()));
         assert_eq!(fixed(-0.001, 2), "0.00");
         assert_eq!(fixed(-1234.5, 1), "−1,234.5");

@@ -50,6 +50,8 @@ pub(crate) struct SourceState {
     pub(crate) score: Option<QualityScore>,
     /// Total scores of the newest commits, oldest first.
     pub(crate) scores: Vec<f64>,
+    /// Newest knowledge of the commits behind [`Self::scores`], as far as they brought any.
+    pub(crate) scored_at: Vec<Option<Millis>>,
     /// Rule that blocked the newest commit.
     pub(crate) blocked: Option<String>,
     /// How long the source has been silent.
@@ -130,7 +132,7 @@ struct Follower {
     newest_known_at: Option<Millis>,
     blocked: Option<String>,
     watermark: Option<Millis>,
-    scores: VecDeque<f64>,
+    scores: VecDeque<(f64, Option<Millis>)>,
     read_at: Option<Instant>,
     shown: Arc<SourceState>,
 }
@@ -215,7 +217,7 @@ impl Follower {
             self.full = std::mem::take(&mut self.filling);
         }
         self.filling.add(&report);
-        self.scores.push_back(report.score.total);
+        self.scores.push_back((report.score.total, report.newest_known_at));
         if self.scores.len() > SCORES {
             self.scores.pop_front();
         }
@@ -242,7 +244,8 @@ impl Follower {
             score: freshness.map(|freshness| score(&rules, &profile, &freshness)),
             profile,
             rules,
-            scores: self.scores.iter().copied().collect(),
+            scores: self.scores.iter().map(|(score, _)| *score).collect(),
+            scored_at: self.scores.iter().map(|(_, at)| *at).collect(),
             blocked: self.blocked.clone(),
             freshness,
             ..SourceState::default()

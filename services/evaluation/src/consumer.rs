@@ -53,9 +53,11 @@ async fn take(context: &Context, job: &Job) -> Result<(), EvaluationError> {
         return Ok(job.term("the notice names no model").await?);
     };
     let began = Instant::now();
+    let lineage = crate::lineage::Run::begin(context, &fact, &model).await;
     let judged = judge(context, &fact.run_id, &model).await;
     let labels = [("project", context.spec.project.as_str())];
     context.metrics.histogram(names::EVALUATION_SECONDS).observe(&labels, began.elapsed().as_secs_f64());
+    lineage.end(&judged).await;
     match judged {
         Ok(judgement) => report(context, &cycle, &fact, &judgement).await?,
         Err(error) if error.is_transient() && job.attempt < ATTEMPTS => {

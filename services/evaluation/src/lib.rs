@@ -11,6 +11,7 @@ mod domain;
 mod error;
 mod inputs;
 mod judgement;
+mod lineage;
 mod notices;
 mod promotion;
 

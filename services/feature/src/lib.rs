@@ -7,6 +7,7 @@
 mod api;
 mod config;
 mod error;
+mod lineage;
 mod offline;
 mod online;
 mod store;

@@ -8,13 +8,14 @@ mod assemble;
 mod history;
 
 use crate::error::FeatureServiceError;
-use crate::{Deps, Options};
+use crate::{Deps, Options, lineage};
 use arrow::array::RecordBatch;
 use assemble::{Assembler, rows_schema};
 use history::History;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tidemill_bus::Bus;
 use tidemill_contracts::feature::{BuildTrainingSetRequest, BuildTrainingSetResponse};
 use tidemill_dataset::{CommitError, Table, write_parquet};
 use tidemill_features::{Engine, Plan};
@@ -33,6 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Builds training sets, one at a time.
 pub(crate) struct Offline {
+    bus: Bus,
     storage: Storage,
     spec: Arc<Spec>,
     plan: Arc<Plan>,
@@ -53,6 +55,7 @@ struct State {
 impl Offline {
     pub(crate) fn new(deps: &Deps, plan: Arc<Plan>) -> Self {
         Self {
+            bus: deps.bus.clone(),
             storage: deps.storage.clone(),
             spec: Arc::clone(&deps.spec),
             plan,
@@ -61,11 +64,18 @@ impl Offline {
         }
     }
 
-    /// Builds the training set of a request.
+    /// Builds the training set of a request, and says what it was made of.
     pub(crate) async fn build(
         &self,
         request: &BuildTrainingSetRequest,
     ) -> Result<BuildTrainingSetResponse, FeatureServiceError> {
+        let run = lineage::Run::begin(&self.bus, &self.spec, &name_of(request), Millis(request.known_by_ms)).await;
+        let made = self.make(request).await;
+        run.end(&made, &self.plan, self.storage.url()).await;
+        made
+    }
+
+    async fn make(&self, request: &BuildTrainingSetRequest) -> Result<BuildTrainingSetResponse, FeatureServiceError> {
         let began = Instant::now();
         let (from, to, known_by) = (Millis(request.from_ms), Millis(request.to_ms), Millis(request.known_by_ms));
         if from >= to || to > known_by {

@@ -19,7 +19,7 @@ use tidemill_conform::Conform;
 use tidemill_contracts::subjects;
 use tidemill_features::{Engine, Plan, Reading};
 use tidemill_intake::{Event, Window, decode};
-use tidemill_quality::{Rules, UniqueState};
+use tidemill_quality::{Memory, Rules};
 use tidemill_spec::Spec;
 use tidemill_telemetry::{Metrics, names};
 use tidemill_types::{Millis, SourceName, columns};
@@ -52,7 +52,7 @@ struct State {
     engine: Engine,
     positions: BTreeMap<SourceName, Position>,
     /// Keys taken by `unique` rules, as they were at each source's position.
-    unique: BTreeMap<SourceName, UniqueState>,
+    unique: BTreeMap<SourceName, Memory>,
 }
 
 /// The consumers.
@@ -82,8 +82,8 @@ impl Online {
             let consumer =
                 Consumer::new(&deps.bus, &deps.spec, source.clone(), &state, Arc::clone(&marks_out), &deps.metrics)?;
             let unique = match saved.get(&source) {
-                Some(bytes) => UniqueState::from_bytes(&consumer.rules, bytes)?,
-                None => UniqueState::new(&consumer.rules, UniqueState::CAPACITY),
+                Some(bytes) => Memory::from_bytes(&consumer.rules, bytes)?,
+                None => Memory::new(&consumer.rules, Memory::CAPACITY),
             };
             state.write().unique.insert(source, unique);
             let (stop, wake) = (stop.clone(), wake.clone());
@@ -239,7 +239,7 @@ impl Consumer {
         let accepted = {
             let mut state = self.state.write();
             let unique = state.unique.entry(self.source.clone());
-            let unique = unique.or_insert_with(|| UniqueState::new(&self.rules, UniqueState::CAPACITY));
+            let unique = unique.or_insert_with(|| Memory::new(&self.rules, Memory::CAPACITY));
             let accepted = self.rules.check(unique, &batch)?.accepted;
             let pushed = state.engine.push(&self.source, &accepted)?;
             let position = state.positions.entry(self.source.clone()).or_default();

@@ -1,6 +1,8 @@
 //! Settings of the ingestion role.
 
+use std::path::PathBuf;
 use std::time::Duration;
+use tidemill_types::Digest;
 
 /// Settings; defaults stand in `infra/config/tidemill.default.toml`.
 #[derive(Clone, Debug)]
@@ -11,10 +13,26 @@ pub struct Options {
     pub commit_age: Duration,
     /// Messages in the dedupe window of a source.
     pub dedupe_window: usize,
+    /// Share of refused rows among the newest ones of a source from which on an alert is raised; zero: never.
+    pub dead_share: f64,
+    /// Rows that are the newest ones.
+    pub dead_window: u64,
+    /// Folder for copies of files while they are read; `None` takes the system's.
+    pub scratch: Option<PathBuf>,
+    /// Digest of the token that senders over HTTP must show; `None` lets everybody in.
+    pub push_token: Option<Digest>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { commit_bytes: 64 << 20, commit_age: Duration::from_secs(5), dedupe_window: 100_000 }
+        Self {
+            commit_bytes: 64 << 20,
+            commit_age: Duration::from_secs(5),
+            dedupe_window: 100_000,
+            dead_share: 0.05,
+            dead_window: 1_000,
+            scratch: None,
+            push_token: None,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One source: stream in, raw table out, a notice for every commit.
 
 use crate::Deps;
+use crate::alarm::{Alarm, DeadRate};
 use crate::error::IngestionError;
 use prost::Message as _;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tidemill_bus::Headers;
 use tidemill_conform::Conform;
-use tidemill_contracts::events::{Notice, RawCommitted, notice};
+use tidemill_contracts::events::{AlertRaised, Notice, RawCommitted, notice};
 use tidemill_contracts::{headers, subjects};
 use tidemill_dataset::Table;
 use tidemill_intake::{CommitTrace, Committed, Intake, IntakeError, IntakeOptions};
@@ -61,9 +62,21 @@ async fn once(deps: &Arc<Deps>, source: &SourceName, stop: CancellationToken) ->
     let done = snapshot.done(&incarnation).await?;
     let committed = AtomicI64::new(done.unwrap_or(0));
     let intake = Intake::new(deps.bus.clone(), table, conform, options).await?;
+    let mut rate = DeadRate::new(deps.options.dead_share, deps.options.dead_window);
     let on_commit = |made: Committed| {
-        committed.store(made.last_seq, Ordering::Relaxed);
-        report(Arc::clone(deps), source.clone(), made)
+        let before = committed.swap(made.last_seq, Ordering::Relaxed);
+        let alarm = rate.note(&made.counts);
+        let (deps, source) = (Arc::clone(deps), source.clone());
+        async move {
+            if let Some(alarm) = alarm {
+                raise(&deps, &source, made.last_seq, alarm).await?;
+            }
+            let step = crate::lineage::step(&deps, &source, &made, before);
+            let took = made.took;
+            report(Arc::clone(&deps), source, made).await?;
+            tidemill_runtime::tell_step(&deps.bus, &deps.spec.project, &step, took).await;
+            Ok(())
+        }
     };
     tokio::select! {
         ended = intake.run(stop, on_commit) => Ok(ended?),
@@ -93,6 +106,26 @@ fn commit_span(traceparents: &[String]) -> Span {
         info_span!("tm.events.{project}.{source} receive", otel.kind = "consumer")
     });
     span
+}
+
+/// Tells that many events of a source are refused.
+async fn raise(deps: &Deps, source: &SourceName, last_seq: i64, alarm: Alarm) -> Result<(), IntakeError> {
+    let project = &deps.spec.project;
+    let Alarm { dead, of } = alarm;
+    warn!(%source, dead, of, "many events are refused; see the dead letters");
+    let fact = AlertRaised {
+        rule: "dead_letters".to_owned(),
+        severity: "warn".to_owned(),
+        text: format!(
+            "{dead} of the newest {of} rows of {source} were refused: tidemill dead summary --source {source}"
+        ),
+        window_start_ms: 0,
+    };
+    let fact = Some(notice::Fact::AlertRaised(fact));
+    let notice = Notice { project: project.to_string(), cycle_id: String::new(), fact };
+    let sent = Headers::new().with(headers::NATS_MSG_ID, &format!("dead:{project}:{source}:{last_seq}"))?;
+    deps.bus.publish(&subjects::notice(project, "alert", "raised"), &sent, notice.encode_to_vec()).await?;
+    Ok(())
 }
 
 /// Counts a commit and tells the others; a lost notice only delays them, since the table is their cursor.

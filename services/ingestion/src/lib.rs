@@ -1,21 +1,29 @@
-//! Data events into raw tables, exactly once.
+//! Data events into raw tables, exactly once; and what nobody publishes, fetched or taken over HTTP as data events.
 //!
 //! Consumes `tm.events.<project>.<source>`; produces commits of `raw/<project>/<source>`, dead letters and a notice
-//! for every commit. Alone writes `raw/`. The promise and its proof stand in `tidemill-intake`.
+//! for every commit. Alone writes `raw/`. The promise and its proof stand in `tidemill-intake`. Of sources with an
+//! origin it publishes the events itself, see `tidemill-sources`, and over HTTP it publishes for others.
 
+mod alarm;
 mod config;
 mod consumer;
 mod error;
+mod lineage;
+mod pull;
+mod push;
+mod upkeep;
 
 pub use config::Options;
 pub use consumer::raw_table_path;
 pub use error::IngestionError;
+pub use upkeep::upkeep;
 
 use std::sync::Arc;
 use tidemill_bus::Bus;
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
 use tidemill_telemetry::Metrics;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,18 +39,28 @@ pub struct Deps {
     pub options: Options,
     /// Metrics registry of the process.
     pub metrics: Metrics,
+    /// Where events are taken over HTTP; `None` takes none.
+    pub http: Option<TcpListener>,
 }
 
-/// Runs one consumer per source until `stop`; what is in hand is committed before it returns.
+/// Runs one consumer per source, a puller where the source has an origin, and the HTTP interface, until `stop`; what is
+/// in hand is committed before it returns.
 ///
 /// # Errors
 /// The first consumer that cannot go on; the others are stopped.
-pub async fn run(deps: Deps, stop: CancellationToken) -> Result<(), IngestionError> {
+pub async fn run(mut deps: Deps, stop: CancellationToken) -> Result<(), IngestionError> {
+    let listener = deps.http.take();
     let deps = Arc::new(deps);
     let mut consumers = JoinSet::new();
-    for source in deps.spec.sources.keys() {
-        let consumer = consumer::run(Arc::clone(&deps), source.clone(), stop.child_token());
+    for (name, source) in &deps.spec.sources {
+        let consumer = consumer::run(Arc::clone(&deps), name.clone(), stop.child_token());
         consumers.spawn(consumer);
+        if source.from.is_some() {
+            consumers.spawn(pull::run(Arc::clone(&deps), name.clone(), source.clone(), stop.child_token()));
+        }
+    }
+    if let Some(listener) = listener {
+        consumers.spawn(push::serve(Arc::clone(&deps), listener, stop.child_token()));
     }
     let mut first_failure = Ok(());
     while let Some(ended) = consumers.join_next().await {

@@ -55,6 +55,9 @@ pub enum MonitoringError {
     /// The gRPC server.
     #[error("serve gRPC")]
     Serve(#[from] tonic::transport::Error),
+    /// Another monitoring process committed at the same time.
+    #[error("{0}")]
+    Conflict(String),
     /// A task ended by panic.
     #[error("task ended: {0}")]
     Task(String),
@@ -76,7 +79,8 @@ impl Classified for MonitoringError {
             Self::NoSource(_) => ErrorKind::NotFound,
             Self::Request(_) => ErrorKind::Invalid,
             Self::Serve(_) => ErrorKind::Unavailable,
-            Self::Arrow(_) | Self::Column(_) | Self::Task(_) => ErrorKind::Internal,
+            Self::Arrow(_) | Self::Column(_) | Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Task(_) => ErrorKind::Internal,
         }
     }
 
@@ -98,6 +102,7 @@ impl Classified for MonitoringError {
             Self::Request(_) => Code(1304),
             Self::Serve(_) => Code(1305),
             Self::Task(_) => Code(1306),
+            Self::Conflict(_) => Code(1307),
         }
     }
 

@@ -1,9 +1,9 @@
 //! The prediction log into its table, exactly once.
 
-use crate::Role;
 use crate::error::MonitoringError;
 use crate::rows::log_schema;
 use crate::store::predictions_table_path;
+use crate::{Role, lineage};
 use std::sync::Arc;
 use std::time::Duration;
 use tidemill_conform::{Conform, Extra};
@@ -95,7 +95,11 @@ async fn once(
             warn!(dead = done.counts.dead, "logged predictions were refused and are among the dead letters");
         }
         committed.notify_one();
-        std::future::ready(Ok(()))
+        let step = lineage::predictions(deps, &done);
+        async move {
+            tidemill_runtime::tell_step(&deps.bus, &deps.spec.project, &step, done.took).await;
+            Ok(())
+        }
     };
     intake.run(stop, on_commit).await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Outcomes, performance, drift, alerts, retraining.
 //!
 //! Consumes the prediction log (`tm.predictions.<project>.<deployment>`) and the clean tables; produces reports per
-//! calendar window of event time, alerts, and requests for retraining. Alone writes `predictions/` and `monitors/`.
+//! calendar window of event time, alerts, and requests for retraining. Alone writes `predictions/`, `monitors/` and `lineage/`.
 //! No decision looks at a clock: windows end by the watermark of the outcomes.
 
 mod api;
@@ -11,6 +11,7 @@ pub mod domain;
 mod error;
 mod follow;
 mod intake;
+mod lineage;
 mod models;
 mod monitor;
 mod publish;
@@ -81,6 +82,7 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<(), MonitoringEr
     let child = || stop.child_token();
     parts.spawn(intake::run(Arc::clone(&deps), conform, log.clone(), Arc::clone(&committed), child()));
     parts.spawn(monitor::run(Arc::clone(&deps), log, board.clone(), committed, child()));
+    parts.spawn(lineage::run(Arc::clone(&deps), child()));
     let service = MonitoringServiceServer::new(api::Api { project: deps.spec.project.clone(), board });
     let serving = tonic::transport::Server::builder()
         .trace_fn(|request| tidemill_runtime::grpc_span(request.uri().path(), request.headers()))

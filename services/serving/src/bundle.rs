@@ -12,6 +12,7 @@ use crate::sender::blocking;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field};
 use arrow::ipc::reader::StreamReader;
+use tidemill_bus::Bus;
 use tidemill_learn::Model;
 use tidemill_registry::{Bundle, Input, InputKind, Registry, TrustedKeys, file};
 use tidemill_storage::Storage;
@@ -20,6 +21,7 @@ use tidemill_types::{Classified as _, Digest, ErrorKind, ProjectName};
 /// Where models come from: aliases that move, and bundles that are verified before they are handed out.
 #[derive(Clone, Debug)]
 pub(crate) struct ModelStore {
+    pub(crate) bus: Bus,
     pub(crate) registry: Registry,
     pub(crate) storage: Storage,
     pub(crate) trusted: TrustedKeys,

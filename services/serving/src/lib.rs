@@ -94,7 +94,7 @@ async fn role(deps: Deps, conditions: Vec<Condition>) -> Result<(), Error> {
     let Some(registry) = retry("registry", &shutdown, Backoff::default(), open).await.map_err(unusable)? else {
         return Ok(());
     };
-    let models = ModelStore { registry, storage, trusted };
+    let models = ModelStore { bus: bus.clone(), registry, storage, trusted };
     let (mut deployments, mut logs, mut followed) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (spec, condition) in specs.into_iter().zip(conditions) {
         let name = spec.serve.deployment.clone();

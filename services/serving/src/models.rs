@@ -10,7 +10,8 @@ use crate::infer::{Deployment, now};
 use crate::metrics::ServingMetrics;
 use futures::StreamExt as _;
 use std::sync::Arc;
-use tidemill_runtime::{Backoff, Condition, retry};
+use tidemill_lineage::{Place, Step, names};
+use tidemill_runtime::{Backoff, Condition, retry, tell_lineage};
 use tidemill_types::{Classified as _, Digest, Millis};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span};
@@ -95,7 +96,11 @@ async fn watch_once(
         if let Some(parent) = parent.filter(|_| now().0.saturating_sub(entry.since.0) < FRESH.0) {
             tidemill_telemetry::set_parent(&span, parent);
         }
-        match load(deployment, store, &digest, token).instrument(span.clone()).await {
+        let loaded = load(deployment, store, &digest, token).instrument(span.clone()).await;
+        if matches!(role, Role::Champion) {
+            told(deployment, store, (&digest, entry.since), &loaded).await;
+        }
+        match loaded {
             Ok(None) => return Ok(()),
             Ok(Some(model)) => {
                 metrics.loaded(&deployment.name, role.alias(), Some(entry.since));
@@ -120,6 +125,27 @@ async fn watch_once(
 
 fn lost(error: tidemill_registry::Error) -> Error {
     Error::Bundle { digest: "alias".to_owned(), reason: error.to_string(), kind: error.kind() }
+}
+
+/// Tells for lineage that a deployment answers with a model, or that it refused one.
+async fn told(
+    deployment: &Deployment,
+    store: &ModelStore,
+    (digest, since): (&Digest, Millis),
+    loaded: &Result<Option<Arc<LoadedModel>>, Error>,
+) {
+    let (project, name) = (&deployment.spec.project, &deployment.spec.serve.deployment);
+    let step = Step::new(project, names::serving(name), &format!("{digest} since {}", since.0))
+        .reads(Place::new(names::model(digest)));
+    let events = match loaded {
+        Ok(None) => return,
+        Ok(Some(_)) => {
+            let step = step.writes(Place::new(names::deployment(name)));
+            vec![step.start(since), step.complete(now())]
+        }
+        Err(error) => vec![step.start(since), step.fail(now(), &format!("{}: {error}", error.code()))],
+    };
+    tell_lineage(&store.bus, project, &events).await;
 }
 
 /// The model, from memory when it is warm; `None` when told to end.

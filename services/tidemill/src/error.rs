@@ -46,9 +46,33 @@ pub(crate) enum Error {
     /// Features that cannot be compiled.
     #[error(transparent)]
     Features(#[from] FeatureError),
+    /// Looking for personal data.
+    #[error(transparent)]
+    Privacy(#[from] tidemill_privacy::PrivacyError),
+    /// Quality rules or a data contract.
+    #[error(transparent)]
+    Quality(#[from] tidemill_quality::QualityError),
+    /// A table that cannot be explored.
+    #[error(transparent)]
+    Explore(#[from] tidemill_explore::Error),
+    /// A file that is not what its name says, or damaged.
+    #[error("{path}, {place}: {reason}", path = .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        place: String,
+        /// What is wrong there.
+        reason: String,
+        /// What to do about it.
+        mend: &'static str,
+    },
     /// Events that cannot be encoded.
     #[error(transparent)]
     Conform(#[from] tidemill_conform::Error),
+    /// A file or an address that rows are read from.
+    #[error(transparent)]
+    Sources(#[from] tidemill_sources::Error),
     /// Logs, traces or metrics.
     #[error("telemetry: {0}")]
     Telemetry(#[from] tidemill_telemetry::Error),
@@ -207,6 +231,7 @@ impl Error {
         let text = match self {
             Self::NoProject(_) => "apply one: tidemill project apply infra/examples/flights/project.yaml".to_owned(),
             Self::NotFound { list, .. } => format!("see what there is: {list}"),
+            Self::Unreadable { mend, .. } => (*mend).to_owned(),
             Self::NoPage { .. } => "see all of them: tidemill explain".to_owned(),
             Self::Running(_) => "look at it with: tidemill status; end it with: tidemill down".to_owned(),
             Self::NotReady { .. } => "the log above says what the role waits for".to_owned(),
@@ -259,7 +284,12 @@ impl Classified for Error {
             Self::Refused { reason, .. } => reason.kind(),
             Self::Registry(e) => e.kind(),
             Self::Features(e) => e.kind(),
+            Self::Quality(e) => e.kind(),
+            Self::Explore(e) => e.kind(),
+            Self::Unreadable { .. } => ErrorKind::Corrupt,
             Self::Conform(e) => e.kind(),
+            Self::Sources(e) => e.kind(),
+            Self::Privacy(e) => e.kind(),
             Self::Story(e) => told(e).map_or(ErrorKind::Internal, |(kind, _)| kind),
             Self::Remote { status, .. } => remote_kind(status.code()),
             Self::File { .. } | Self::Usage(_) | Self::Rows { .. } => ErrorKind::Invalid,
@@ -283,7 +313,12 @@ impl Classified for Error {
             Self::Refused { reason, .. } => reason.code(),
             Self::Registry(e) => e.code(),
             Self::Features(e) => e.code(),
+            Self::Quality(e) => e.code(),
+            Self::Explore(e) => e.code(),
+            Self::Unreadable { .. } => Code(1515),
             Self::Conform(e) => e.code(),
+            Self::Sources(e) => e.code(),
+            Self::Privacy(e) => e.code(),
             Self::Story(e) => told(e).map_or(Code(1500), |(_, code)| code),
             Self::Remote { .. } => Code(1501),
             Self::File { .. } => Code(1502),

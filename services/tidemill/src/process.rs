@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Endpoints {
+    /// Events over HTTP; empty when they are not taken.
+    pub(crate) ingestion: String,
     /// gRPC of the feature service.
     pub(crate) feature: String,
     /// gRPC of the training service.
@@ -37,6 +39,7 @@ impl Endpoints {
     pub(crate) fn configured(config: &Config) -> Self {
         let peers = &config.peers;
         Self {
+            ingestion: config.ingestion.http.as_deref().map(url).unwrap_or_default(),
             feature: peer(&peers.feature, &config.feature.grpc),
             training: peer(&peers.training, &config.training.grpc),
             evaluation: peer(&peers.evaluation, &config.evaluation.grpc),
@@ -118,7 +121,8 @@ pub(crate) fn open_keys(config: &Config, signs: bool) -> Result<(Option<SigningK
     Ok((Some(key), trusted))
 }
 
-fn secret(file: &Path) -> Result<String> {
+/// The secret that a file holds.
+pub(crate) fn secret(file: &Path) -> Result<String> {
     let text = std::fs::read_to_string(file).map_err(Error::file("read the secret in", file))?;
     Ok(text.trim().to_owned())
 }

@@ -121,6 +121,7 @@ impl FromStr for Role {
 /// A place where a role listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Port {
+    IngestionHttp,
     Feature,
     Training,
     Evaluation,
@@ -140,7 +141,11 @@ impl Listeners {
         let mut taken = HashMap::new();
         for role in roles {
             let places: &mut [(Port, &str, &str, &mut String)] = match role {
-                Role::Ingestion | Role::Validation => &mut [],
+                Role::Ingestion => match &config.ingestion.http {
+                    Some(http) => &mut [(Port::IngestionHttp, http, "ingestion.http", &mut endpoints.ingestion)],
+                    None => &mut [],
+                },
+                Role::Validation => &mut [],
                 Role::Feature => &mut [(Port::Feature, &config.feature.grpc, "feature.grpc", &mut endpoints.feature)],
                 Role::Training => {
                     &mut [(Port::Training, &config.training.grpc, "training.grpc", &mut endpoints.training)]

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use std::time::Duration;
 use tidemill_bus::{Bus, Kv, KvSpec, Retention, StreamSpec};
-use tidemill_contracts::subjects;
+use tidemill_contracts::{letters, subjects};
 use tidemill_registry::Registry;
 use tidemill_spec::Spec;
 
@@ -46,6 +46,10 @@ pub(crate) fn of_project(spec: &Spec) -> Vec<StreamSpec> {
         ..StreamSpec::new(subjects::DEAD_STREAM, ["tm.dead.>"])
     });
     streams.push(StreamSpec::new(subjects::AUDIT_STREAM, ["tm.audit.>"]));
+    streams.push(StreamSpec {
+        max_age: Some(LETTERS_KEPT),
+        ..StreamSpec::new(subjects::LINEAGE_STREAM, ["tm.lineage.>"])
+    });
     streams
 }
 
@@ -57,6 +61,7 @@ pub(crate) async fn ensure(bus: &Bus, spec: &Spec) -> Result<()> {
     }
     Registry::open(bus).await?;
     Kv::open(bus, &KvSpec::new(subjects::HEADS_BUCKET)).await?;
+    Kv::open(bus, &KvSpec::new(letters::BUCKET)).await?;
     Ok(())
 }
 
@@ -73,6 +78,6 @@ mod tests {
         subjects.sort();
         subjects.dedup();
         assert_eq!(subjects.len(), all);
-        assert_eq!(streams.len(), spec.sources.len() + 5);
+        assert_eq!(streams.len(), spec.sources.len() + 6);
     }
 }

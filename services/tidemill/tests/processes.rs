@@ -14,7 +14,7 @@ use tidemill_testkit::{Victim, eventually};
 
 /// Roles and the settings of the addresses at which they listen.
 const ROLES: [(&str, &[&str]); 8] = [
-    ("ingestion", &[]),
+    ("ingestion", &["INGESTION__HTTP"]),
     ("validation", &[]),
     ("feature", &["FEATURE__GRPC"]),
     ("training", &["TRAINING__GRPC"]),

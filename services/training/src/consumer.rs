@@ -58,6 +58,9 @@ async fn take(context: &Context, job: &Job) -> Result<(), TrainingError> {
         Err(error) => return Ok(job.nak(&error.to_string(), PAUSE).await?),
     };
     let fresh = run.state != RunState::Done;
+    if fresh {
+        crate::lineage::began(context, &run).await;
+    }
     let done = if fresh { carry_out(context, &mut run).await } else { Ok(()) };
     context.sets.forget().await;
     if let Err(error) = done {
@@ -96,6 +99,7 @@ async fn report(context: &Context, run: &RunRecord, fresh: bool, took: Duration)
         context.metrics.counter(names::TRAINING_RUNS).add(&labels, 1);
         let labels = [("project", project.as_str())];
         context.metrics.histogram(names::TRAINING_SECONDS).observe(&labels, took.as_secs_f64());
+        crate::lineage::ended(context, run).await;
     }
     if let (RunState::Done, Some(model), Some(set)) = (run.state, &run.model_digest, &run.training_set) {
         info!(cycle = run.cycle, model, seconds = took.as_secs_f64(), "a candidate is trained");

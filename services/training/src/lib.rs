@@ -13,6 +13,7 @@ mod cycle;
 mod domain;
 mod error;
 mod features;
+mod lineage;
 mod notices;
 mod protocol;
 mod store;

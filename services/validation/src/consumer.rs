@@ -1,19 +1,21 @@
 //! One source: raw versions in, clean and quarantine commits out.
 
 use crate::Deps;
+use crate::classify::{Gate, masked, without_values};
 use crate::error::ValidationError;
+use crate::memory::Remembered;
 use crate::store::{clean_table_path, profile_path, quarantine_table_path, raw_table_path};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use prost::Message as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_bus::{Headers, Tail};
 use tidemill_contracts::events::{AlertRaised, CleanCommitted, Notice, notice};
 use tidemill_contracts::{headers, subjects};
 use tidemill_dataset::{CommitError, Snapshot, Table, VersionAdds};
-use tidemill_quality::{Freshness, QualityReport, Rules, UniqueState, Verdict, score};
+use tidemill_quality::{Freshness, Position, QualityReport, Rules, Verdict, score};
 use tidemill_spec::Source;
 use tidemill_stats::TableProfile;
 use tidemill_telemetry::names;
@@ -28,6 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(500);
 /// Raw versions validated together at most.
 const VERSIONS_AT_ONCE: u64 = 64;
+/// Newest quarantine versions among which that of an interrupted pass is.
+const SET_ASIDE_WITHIN: u64 = 8;
 /// Key of the watermark in commit metadata, as ingestion writes it.
 const WATERMARK_KEY: &str = "tidemill.watermark";
 /// Key of the trace context in commit metadata, as ingestion writes it.
@@ -52,10 +56,11 @@ struct Follower<'a> {
     source: &'a SourceName,
     declared: &'a Source,
     rules: Rules,
-    unique: UniqueState,
+    memory: Remembered,
     raw: Table,
     clean: Table,
     quarantine: Table,
+    gate: Gate,
     app_id: String,
 }
 
@@ -84,29 +89,9 @@ impl<'a> Follower<'a> {
         let rules = Rules::compile(declared, rules)?;
         let quarantined = rules.check_rows(&RecordBatch::new_empty(Arc::clone(&schema)))?.quarantined.schema();
         let quarantine = Table::open_or_create(storage, &quarantine_table_path(project, source), &quarantined).await?;
-        let mut follower = Self {
-            deps,
-            source,
-            declared,
-            unique: UniqueState::new(&rules, UniqueState::CAPACITY),
-            rules,
-            app_id: format!("raw/{project}/{source}"),
-            raw,
-            clean,
-            quarantine,
-        };
-        follower.remember_unique().await?;
-        Ok(follower)
-    }
-
-    /// What `unique` rules saw before this process started is in the clean table.
-    async fn remember_unique(&mut self) -> Result<(), ValidationError> {
-        let snapshot = self.clean.load().await?;
-        let mut scan = self.clean.scan(&snapshot, None, None);
-        while let Some(batch) = scan.next().await? {
-            self.unique.remember(&self.rules, &batch)?;
-        }
-        Ok(())
+        let app_id = format!("raw/{project}/{source}");
+        let memory = Remembered::read(deps, &rules, &clean, &app_id).await?;
+        Ok(Self { deps, source, declared, rules, memory, raw, clean, quarantine, gate: Gate::default(), app_id })
     }
 
     /// Validates every raw version that the clean table does not cover yet.
@@ -120,7 +105,7 @@ impl<'a> Follower<'a> {
             let labels = [("source", self.source.as_str())];
             let behind = u32::try_from(newest.saturating_sub(done)).unwrap_or(u32::MAX);
             self.deps.metrics.gauge(names::VALIDATION_LAG_VERSIONS).set(&labels, f64::from(behind));
-            if newest <= done {
+            if newest <= done || self.gate.holds(done) {
                 return Ok(());
             }
             // A quarantine ahead of the clean table is a commit that was interrupted half-way. Exactly its versions
@@ -152,10 +137,21 @@ impl<'a> Follower<'a> {
         versions: &[VersionAdds],
         until: u64,
     ) -> Result<(), ValidationError> {
+        let began = Instant::now();
         let files: Vec<_> = versions.iter().flat_map(|v| v.files.iter().cloned()).collect();
         let batches = self.raw.read_files(&files, None).await?;
         let rows = concat_batches(&self.raw.schema(), &batches)?;
-        let verdict = self.rules.check(&mut self.unique, &rows)?;
+        let begin = self.cursor(&clean).await?;
+        if !self.gate.admits(self.deps, self.source, &rows, begin).await? {
+            return Ok(());
+        }
+        self.memory.catch_up_with_others(&self.rules).await?;
+        let verdict = self.rules.check_commit(&mut self.memory.rows, &self.memory.commits, &rows)?;
+        let set_aside = self.set_aside(&quarantine, until).await?;
+        let (verdict, is_other) = match &set_aside {
+            Some(set_aside) => verdict.settled(&rows, set_aside)?,
+            None => (verdict, false),
+        };
         let watermark = versions.iter().filter_map(|v| v.metadata.get(WATERMARK_KEY)?.parse::<i64>().ok()).max();
         Span::current().record("rows", rows.num_rows());
         let mut metadata: BTreeMap<String, String> =
@@ -163,24 +159,54 @@ impl<'a> Follower<'a> {
         metadata.extend(tidemill_telemetry::current_traceparent().map(|c| (TRACEPARENT_KEY.to_owned(), c)));
         self.write_quarantine(quarantine, &verdict, until).await?;
         let raw_version = i64::try_from(until).unwrap_or(i64::MAX);
-        self.write_report(&verdict, &rows, raw_version, watermark).await?;
+        let profile = self.write_report(&verdict, &rows, raw_version, watermark).await?;
         let accepted = (verdict.accepted.num_rows() > 0).then(|| verdict.accepted.clone());
         let committed = self
             .clean
             .commit(clean, accepted.as_slice(), &self.app_id, raw_version, metadata)
             .await
             .map_err(|e| conflict(e, self.clean.path()))?;
-        self.report(&verdict, committed.version, watermark).await
+        if is_other {
+            self.memory = Remembered::read(self.deps, &self.rules, &self.clean, &self.app_id).await?;
+        } else {
+            self.memory.accept(&self.rules, &verdict.accepted)?;
+        }
+        self.report(&verdict, committed.version, watermark).await?;
+        let done = crate::lineage::Checked { raw_version: until, clean_version: committed.version, verdict: &verdict };
+        let step = crate::lineage::step(self.deps, self.source, &done, &profile);
+        tidemill_runtime::tell_step(&self.deps.bus, &self.deps.spec.project, &step, began.elapsed()).await;
+        Ok(())
     }
 
-    /// Quarantine is written first and is idempotent by its own note, so a crash in between doubles nothing.
+    /// Rows that an interrupted pass, or one of another process, has already set aside; that decision stands. Rules
+    /// that look at other sources might by now say otherwise, and a row must not be in both tables.
+    async fn set_aside(&self, snapshot: &Snapshot, until: u64) -> Result<Option<HashSet<Position>>, ValidationError> {
+        if self.cursor(snapshot).await? < until {
+            return Ok(None);
+        }
+        let done = i64::try_from(until).ok();
+        let versions = self.quarantine.history(SET_ASIDE_WITHIN).await?;
+        let files = versions.into_iter().filter(|v| v.txns.get(&self.app_id).copied() == done).flat_map(|v| v.files);
+        let batches =
+            self.quarantine.read_files(&files.collect::<Vec<_>>(), Some(&[columns::SEQ, columns::ROW])).await?;
+        let mut found = HashSet::new();
+        for batch in &batches {
+            found.extend(tidemill_quality::positions(batch)?);
+        }
+        Ok(Some(found))
+    }
+
+    /// Quarantine is written first and is idempotent by its own note, so a crash in between doubles nothing. Where rules
+    /// look at other sources two processes may decide differently, so there it is written even without rows: the first
+    /// to write it has decided.
     async fn write_quarantine(&self, snapshot: Snapshot, verdict: &Verdict, until: u64) -> Result<(), ValidationError> {
-        if verdict.quarantined.num_rows() == 0 || self.cursor(&snapshot).await? >= until {
+        let is_empty = verdict.quarantined.num_rows() == 0 && self.rules.references().is_empty();
+        if is_empty || self.cursor(&snapshot).await? >= until {
             return Ok(());
         }
         let version = i64::try_from(until).unwrap_or(i64::MAX);
-        let rows = std::slice::from_ref(&verdict.quarantined);
-        let result = self.quarantine.commit(snapshot, rows, &self.app_id, version, BTreeMap::new()).await;
+        let rows = (verdict.quarantined.num_rows() > 0).then(|| verdict.quarantined.clone());
+        let result = self.quarantine.commit(snapshot, rows.as_slice(), &self.app_id, version, BTreeMap::new()).await;
         result.map(|_| ()).map_err(|e| conflict(e, self.quarantine.path()))
     }
 
@@ -190,9 +216,9 @@ impl<'a> Follower<'a> {
         rows: &RecordBatch,
         raw_version: i64,
         watermark: Option<i64>,
-    ) -> Result<(), ValidationError> {
+    ) -> Result<TableProfile, ValidationError> {
         let newest_known_at = newest(rows);
-        let profile = TableProfile::of(&verdict.accepted)?;
+        let profile = without_values(TableProfile::of(&verdict.accepted)?, self.declared);
         // Freshness is judged at the source's own watermark; a source that sends none is as fresh as its rows.
         let at = watermark.map(Millis).or(newest_known_at).unwrap_or(Millis::MIN);
         let freshness = Freshness::of(self.declared, newest_known_at, at);
@@ -200,8 +226,9 @@ impl<'a> Follower<'a> {
             raw_version,
             checked: rows.num_rows() as u64,
             quarantined: verdict.quarantined.num_rows() as u64,
+            held: verdict.held.clone(),
             blocked: verdict.blocked.clone(),
-            rules: verdict.results.clone(),
+            rules: masked(&verdict.results, self.declared),
             score: score(&verdict.results, &profile, &freshness),
             newest_known_at,
             profile,
@@ -209,7 +236,7 @@ impl<'a> Follower<'a> {
         let text = serde_json::to_vec(&report).unwrap_or_default();
         let path = profile_path(&self.deps.spec.project, self.source, raw_version);
         self.deps.storage.put(&path, text).await?;
-        Ok(())
+        Ok(report.profile)
     }
 
     async fn report(&self, verdict: &Verdict, version: u64, watermark: Option<i64>) -> Result<(), ValidationError> {

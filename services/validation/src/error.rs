@@ -21,6 +21,9 @@ pub enum ValidationError {
     /// Sketches of the rows.
     #[error(transparent)]
     Stats(#[from] tidemill_stats::Error),
+    /// Personal data.
+    #[error(transparent)]
+    Privacy(#[from] tidemill_privacy::PrivacyError),
     /// Arrow refused a batch.
     #[error("rows could not be assembled: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
@@ -43,6 +46,7 @@ impl Classified for ValidationError {
             Self::Storage(e) => e.kind(),
             Self::Quality(e) => e.kind(),
             Self::Stats(e) => e.kind(),
+            Self::Privacy(e) => e.kind(),
             Self::Arrow(_) => ErrorKind::Internal,
             Self::NoSource(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
@@ -57,6 +61,7 @@ impl Classified for ValidationError {
             Self::Storage(e) => e.code(),
             Self::Quality(e) => e.code(),
             Self::Stats(e) => e.code(),
+            Self::Privacy(e) => e.code(),
             Self::Arrow(_) => Code(753),
             Self::NoSource(_) => Code(750),
             Self::Conflict(_) => Code(751),

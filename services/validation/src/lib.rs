@@ -4,12 +4,17 @@
 //! Alone writes `clean/`, `quarantine/` and `profiles/`. A row of a raw table is afterwards in exactly one of
 //! the clean and the quarantine table.
 
+mod classify;
 mod consumer;
 mod error;
+mod lineage;
+mod memory;
 mod store;
+mod upkeep;
 
 pub use error::ValidationError;
 pub use store::{clean_table_path, profile_path, quarantine_table_path};
+pub use upkeep::upkeep;
 
 use std::sync::Arc;
 use tidemill_bus::Bus;

@@ -73,6 +73,17 @@ pub enum Error {
         /// Sequence that was to be read next.
         wanted: u64,
     },
+    /// Another message stands where one was read earlier: the bus lost its tail and gave the sequences anew.
+    #[error(
+        "stream {stream} holds another message at {sequence} than was read there before: the bus has lost data and \
+         given its sequences anew"
+    )]
+    Rewritten {
+        /// Stream name.
+        stream: String,
+        /// Sequence of the message.
+        sequence: u64,
+    },
     /// A message does not fit the server's limit.
     #[error("message of {bytes} bytes for {subject} is larger than the {limit} bytes the bus accepts")]
     TooLarge {
@@ -116,7 +127,7 @@ impl Classified for Error {
             Self::Conflict { .. } | Self::Incarnation { .. } => ErrorKind::Conflict,
             Self::Full(_) => ErrorKind::Overloaded,
             Self::Unknown { .. } | Self::TimedOut(_) => ErrorKind::TimedOut,
-            Self::Behind { .. } => ErrorKind::Corrupt,
+            Self::Behind { .. } | Self::Rewritten { .. } => ErrorKind::Corrupt,
             Self::TooLarge { .. } | Self::Malformed(_) => ErrorKind::Invalid,
         }
     }
@@ -138,6 +149,7 @@ impl Classified for Error {
             Self::Malformed(_) => 612,
             Self::Refused { .. } => 613,
             Self::DeadLetter { .. } => 614,
+            Self::Rewritten { .. } => 615,
         })
     }
 

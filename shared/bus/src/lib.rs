@@ -25,7 +25,7 @@ pub use identity::Nkey;
 pub use job::{DeadJob, DeadLetterFn, Heartbeat, Job};
 pub use kv::{Kv, KvEntry, KvSpec};
 pub use publish::{BatchAck, BatchPublisher, MAX_ATOMIC_MESSAGES, Outgoing, PublishAck};
-pub use reader::{Entry, Message, OrderedReader, ReaderOptions};
+pub use reader::{Entry, Message, OrderedReader, Place, ReaderOptions};
 pub use stream::{Retention, StreamInspection, StreamSpec, StreamState};
 pub use tail::Tail;
 pub use work::{Notices, StartAt, WorkQueue, WorkSpec};

@@ -68,6 +68,15 @@ impl Entry {
     }
 }
 
+/// What tells a message from another one that got the same sequence after the bus had lost its tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Sequence in the stream.
+    pub seq: u64,
+    /// When the server stored it.
+    pub published_at: Millis,
+}
+
 /// How much is asked of the server ahead of need.
 #[derive(Clone, Copy, Debug)]
 pub struct ReaderOptions {
@@ -93,6 +102,8 @@ pub struct OrderedReader {
     options: ReaderOptions,
     /// Sequence to be yielded next.
     next: u64,
+    /// The newest message known to have been read.
+    last: Option<Place>,
     /// All sequences from `next` up to here are known to be gone.
     gone_before: u64,
     /// The message after a hole, until the hole is yielded.
@@ -128,6 +139,7 @@ impl OrderedReader {
             incarnation: state.incarnation(stream),
             options,
             next,
+            last: None,
             gone_before: 0,
             held: None,
             ready: Vec::new(),
@@ -136,6 +148,15 @@ impl OrderedReader {
             failures: 0,
             idle_since: Instant::now(),
         })
+    }
+
+    /// Demands that a message read earlier is still the one that stands there, whenever a consumer is made.
+    ///
+    /// A stream that lost its tail and was written on may be as long as before; only this tells. A message that has
+    /// expired or was deleted proves nothing and is let pass.
+    #[must_use]
+    pub fn after(self, last: Option<Place>) -> Self {
+        Self { last, ..self }
     }
 
     /// `<stream>@<created>` of what is read.
@@ -256,6 +277,7 @@ impl OrderedReader {
 
     fn push(&mut self, message: Message) {
         self.next = message.seq + 1;
+        self.last = Some(Place { seq: message.seq, published_at: message.published_at });
         self.ready_bytes += message.payload.len();
         self.ready.push(Entry::Message(message));
     }
@@ -340,6 +362,23 @@ impl OrderedReader {
         require_reach(&self.stream, state.last_seq, self.next)
     }
 
+    async fn require_unchanged(&self) -> Result<()> {
+        let Some(Place { seq, published_at }) = self.last else { return Ok(()) };
+        let refused = |reason: String| Error::TimedOut(format!("message {seq} of {}: {reason}", self.stream));
+        let stream = self.bus.js.get_stream_no_info(&self.stream).await.map_err(|e| refused(e.to_string()))?;
+        match stream.get_raw_message(seq).await {
+            Ok(found) => {
+                let millis = found.time.unix_timestamp_nanos().div_euclid(1_000_000);
+                if millis == i128::from(published_at.0) {
+                    return Ok(());
+                }
+                Err(Error::Rewritten { stream: self.stream.clone(), sequence: seq })
+            }
+            Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(()),
+            Err(error) => Err(refused(error.to_string())),
+        }
+    }
+
     /// Makes the consumer anew at the position; false when that did not succeed before the deadline.
     async fn reopen(&mut self, deadline: Instant) -> Result<bool> {
         loop {
@@ -351,9 +390,11 @@ impl OrderedReader {
                     return Ok(true);
                 }
                 Ok(Err(error)) => match error {
-                    Error::Incarnation { .. } | Error::Behind { .. } | Error::NotFound(_) | Error::Denied(_) => {
-                        return Err(error);
-                    }
+                    Error::Incarnation { .. }
+                    | Error::Behind { .. }
+                    | Error::Rewritten { .. }
+                    | Error::NotFound(_)
+                    | Error::Denied(_) => return Err(error),
                     error => {
                         if self.failures % 16 == 8 {
                             tracing::warn!(stream = self.stream, "cannot read on yet: {error}");
@@ -375,6 +416,7 @@ impl OrderedReader {
         let connects = self.bus.connects();
         let state = self.bus.stream_state(&self.stream).await?;
         self.require_same(&state)?;
+        self.require_unchanged().await?;
         let config = Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next.max(self.gone_before) },
             ack_policy: AckPolicy::None,

@@ -63,16 +63,16 @@ pub(crate) fn read_lines(
         if row as usize >= max_rows {
             return Err(too_many(max_rows));
         }
-        let place = format!("line {}", number + 1);
+        let place = || format!("line {}", number + 1);
         let arena = rows.arena.len();
         let cells = rows.cells.len();
         match read_line(schema, extra, line, rows) {
             Ok(Ok(())) => rows.accepted.push(row),
-            Ok(Err(fault)) => rejects.push(of_row(row, fault, &format!("{place} $"))),
+            Ok(Err(fault)) => rejects.push(of_row(row, fault, &format!("{} $", place()))),
             Err(reject) => {
                 rows.arena.truncate(arena);
                 rows.cells.truncate(cells);
-                let position = format!("{place} {}", reject.position);
+                let position = format!("{} {}", place(), reject.position);
                 rejects.push(Reject { row: Some(row), position, ..reject });
             }
         }

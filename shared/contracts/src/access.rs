@@ -3,7 +3,7 @@
 //! What is not listed here is denied. The table names subjects and folders of whole projects, so that a key of one
 //! role does not open the data of another.
 
-use crate::subjects;
+use crate::{letters, subjects};
 use tidemill_types::{DeploymentName, ProjectName, SourceName};
 
 /// Somebody with a key of their own.
@@ -89,7 +89,7 @@ impl Scope {
         let mut streams: Vec<String> = self.events_streams().collect();
         streams.push(subjects::predictions_stream(&self.project, &self.deployment));
         streams.extend([subjects::NOTICES_STREAM, subjects::WORK_STREAM].map(str::to_owned));
-        streams.extend([subjects::DEAD_STREAM, subjects::AUDIT_STREAM].map(str::to_owned));
+        streams.extend([subjects::DEAD_STREAM, subjects::AUDIT_STREAM, subjects::LINEAGE_STREAM].map(str::to_owned));
         streams
     }
 }
@@ -105,6 +105,7 @@ pub fn publishes(identity: Identity, scopes: &[Scope]) -> Vec<String> {
             subjects.extend(reads_bucket(subjects::PROJECTS_BUCKET));
             subjects.extend(reads_bucket(subjects::REGISTRY_BUCKET));
             subjects.push(stream_info(&bucket_stream(subjects::HEADS_BUCKET)));
+            subjects.push(stream_info(&bucket_stream(letters::BUCKET)));
         }
     }
     for scope in scopes {
@@ -121,11 +122,17 @@ fn in_project(identity: Identity, scope: &Scope) -> Vec<String> {
     if !matches!(identity, Identity::Operator | Identity::Producer) {
         all.extend(scope.streams().iter().map(|stream| stream_info(stream)));
     }
+    // Every role that makes something says what from.
+    if !matches!(identity, Identity::Operator | Identity::Producer | Identity::Console) {
+        all.push(subjects::lineage(project));
+    }
     match identity {
         Identity::Ingestion => {
             all.extend(scope.events_streams().flat_map(|stream| reads(&stream)));
             all.extend(scope.sources.iter().map(|source| subjects::dead(project, source)));
-            all.extend(scope.notices(&["raw.committed"]));
+            // What it fetches, and what others hand to it over HTTP.
+            all.extend(scope.sources.iter().map(|source| subjects::events(project, source)));
+            all.extend(scope.notices(&["raw.committed", "alert.raised"]));
             all.extend(writes_bucket(subjects::HEADS_BUCKET));
         }
         Identity::Validation => {
@@ -152,6 +159,7 @@ fn in_project(identity: Identity, scope: &Scope) -> Vec<String> {
         Identity::Monitoring => {
             all.extend(reads(&subjects::predictions_stream(project, &scope.deployment)));
             all.extend(reads(subjects::NOTICES_STREAM));
+            all.extend(reads(subjects::LINEAGE_STREAM));
             all.extend(scope.notices(&["retrain.requested", "alert.raised"]));
             all.push(format!("tm.dead.{project}.predictions"));
             all.push(format!("tm.dead.{project}.predictions-{}", scope.deployment));
@@ -161,6 +169,7 @@ fn in_project(identity: Identity, scope: &Scope) -> Vec<String> {
             for stream in [subjects::NOTICES_STREAM, subjects::DEAD_STREAM, subjects::AUDIT_STREAM] {
                 all.extend(reads(stream));
             }
+            all.extend(reads_bucket(letters::BUCKET));
             all.extend(reads(&subjects::predictions_stream(project, &scope.deployment)));
         }
         Identity::Producer => all.extend(scope.sources.iter().map(|source| subjects::events(project, source))),
@@ -184,6 +193,7 @@ fn operator() -> Vec<String> {
     all.push("$JS.FC.>".to_owned());
     all.push(format!("$KV.{}.>", subjects::PROJECTS_BUCKET));
     all.push(format!("$KV.{}.>", subjects::REGISTRY_BUCKET));
+    all.push(format!("$KV.{}.>", letters::BUCKET));
     all
 }
 
@@ -240,7 +250,7 @@ pub fn folders_written(identity: Identity) -> Option<&'static [&'static str]> {
         Identity::Feature => Some(&["clean", "features"]),
         Identity::Training => Some(&["runs", "models"]),
         Identity::Evaluation => Some(&["scorecards"]),
-        Identity::Monitoring => Some(&["clean", "predictions", "monitors"]),
+        Identity::Monitoring => Some(&["clean", "predictions", "monitors", "lineage"]),
         Identity::Serving | Identity::Console | Identity::Producer => Some(&[]),
         Identity::Operator => None,
     }
@@ -292,10 +302,11 @@ mod tests {
             assert!(!allows(identity, "$JS.API.STREAM.DELETE.TM_WORK"), "{identity:?}");
             assert!(!allows(identity, "$JS.API.STREAM.PURGE.TM_WORK"), "{identity:?}");
             assert!(!allows(identity, "$SYS.REQ.SERVER.PING"), "{identity:?}");
-            let publishes_events = matches!(identity, Producer | Operator);
+            let publishes_events = matches!(identity, Ingestion | Producer | Operator);
             assert_eq!(allows(identity, "tm.events.flights.weather"), publishes_events, "{identity:?}");
             assert_eq!(allows(identity, "$KV.projects.flights"), identity == Operator, "{identity:?}");
         }
+        assert!(allows(Training, "tm.lineage.flights") && !allows(Producer, "tm.lineage.flights"));
         assert!(!allows(Producer, "tm.events.flights.other"));
         assert!(!allows(Feature, "$KV.heads.x"));
         assert!(!allows(Serving, "$KV.registry.flights.aliases.champion"));

@@ -31,6 +31,8 @@ pub const DEAD_STREAM: &str = "tm-dead-stream";
 pub const DEAD_SEQ: &str = "tm-dead-seq";
 /// Row inside the message, when only a row was bad.
 pub const DEAD_ROW: &str = "tm-dead-row";
+/// Number of the dead letter whose event this is, published again.
+pub const REPLAY_OF: &str = "tm-replay-of";
 
 /// One JSON object, or an array of them.
 pub const JSON: &str = "application/json";
@@ -40,3 +42,16 @@ pub const NDJSON: &str = "application/x-ndjson";
 pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 /// Event type of a message that carries no rows, only a [`WATERMARK`].
 pub const TYPE_WATERMARK: &str = "tidemill.watermark";
+
+/// Kind of origin that ingestion fetched the rows from: `files`, `http` or `postgres`.
+pub const SOURCE_KIND: &str = "tm-source-kind";
+/// The file, address or table, percent-encoded as CloudEvents attributes are.
+pub const SOURCE_OBJECT: &str = "tm-source-object";
+/// Number of this content of the object, from 1.
+pub const SOURCE_REVISION: &str = "tm-source-revision";
+/// SHA-256 of the content, or another name of it.
+pub const SOURCE_DIGEST: &str = "tm-source-digest";
+/// Position of the first row of the message in the object, from 0.
+pub const SOURCE_OFFSET: &str = "tm-source-offset";
+/// Rows of the message.
+pub const SOURCE_ROWS: &str = "tm-source-rows";

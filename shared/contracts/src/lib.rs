@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod headers;
+pub mod letters;
 pub mod paths;
 pub mod prediction_log;
 pub mod subjects;

@@ -63,5 +63,14 @@ pub fn audit(project: &ProjectName) -> String {
     format!("tm.audit.{project}")
 }
 
+/// Subject of lineage events.
+#[must_use]
+pub fn lineage(project: &ProjectName) -> String {
+    format!("tm.lineage.{project}")
+}
+
+/// Stream of lineage events of all projects.
+pub const LINEAGE_STREAM: &str = "TM_LINEAGE";
+
 /// Stream of audit entries of all projects.
 pub const AUDIT_STREAM: &str = "TM_AUDIT";

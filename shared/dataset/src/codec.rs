@@ -12,6 +12,7 @@ use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use std::io::Write;
 use std::sync::Arc;
 
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -45,21 +46,55 @@ fn stable_order(keys: &ArrayRef) -> Result<Option<UInt32Array>, ArrowError> {
 
 /// One Parquet file: zstd level 1, statistics per column chunk and page.
 pub(crate) fn encode(batches: &[RecordBatch], schema: &Schema) -> Result<Bytes, Error> {
-    let failed = |e: ParquetError| Error::Encode(e.to_string());
-    let to = schema::in_file(schema);
-    let level = ZstdLevel::try_new(1).map_err(failed)?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_created_by(concat!("tidemill ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&to), Some(properties)).map_err(failed)?;
-    for batch in batches {
-        let batch = schema::cast_batch(batch, &to).map_err(|e| Error::Encode(e.to_string()))?;
-        writer.write(&batch).map_err(failed)?;
+    let mut writer = FileWriter::new(schema)?;
+    batches.iter().try_for_each(|batch| writer.write(batch))?;
+    writer.finish()
+}
+
+/// A Parquet file that is written batch by batch.
+pub(crate) struct FileWriter<W: Write + Send = Vec<u8>> {
+    to: SchemaRef,
+    inner: ArrowWriter<W>,
+}
+
+impl FileWriter {
+    /// Writes into memory.
+    pub(crate) fn new(schema: &Schema) -> Result<Self, Error> {
+        Self::over(Vec::new(), schema)
     }
-    writer.into_inner().map(Bytes::from).map_err(failed)
+
+    /// The file.
+    pub(crate) fn finish(self) -> Result<Bytes, Error> {
+        self.inner.into_inner().map(Bytes::from).map_err(|e| Error::Encode(e.to_string()))
+    }
+}
+
+impl<W: Write + Send> FileWriter<W> {
+    /// Writes to `sink`.
+    pub(crate) fn over(sink: W, schema: &Schema) -> Result<Self, Error> {
+        let failed = |e: ParquetError| Error::Encode(e.to_string());
+        let to = schema::in_file(schema);
+        let level = ZstdLevel::try_new(1).map_err(failed)?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_created_by(concat!("tidemill ", env!("CARGO_PKG_VERSION")).to_owned())
+            .build();
+        let inner = ArrowWriter::try_new(sink, Arc::clone(&to), Some(properties)).map_err(failed)?;
+        Ok(Self { to, inner })
+    }
+
+    /// Adds rows, whose columns are those of the schema in order.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let batch = schema::cast_batch(batch, &self.to).map_err(|e| Error::Encode(e.to_string()))?;
+        self.inner.write(&batch).map_err(|e| Error::Encode(e.to_string()))
+    }
+
+    /// Writes the footer and gives the sink back.
+    pub(crate) fn into_sink(self) -> Result<W, Error> {
+        self.inner.into_inner().map_err(|e| Error::Encode(e.to_string()))
+    }
 }
 
 /// Decodes a file batch by batch.

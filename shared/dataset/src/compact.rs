@@ -1,95 +1,218 @@
-//! Joining small files, and removing files that no kept version needs.
+//! Joining small files into well-sized ones, in versions that change no rows.
+//!
+//! Safe beside a running writer: appends and compactions step over each other's log entries, see
+//! [`crate::table::Table::commit`]. Readers of a version see the same rows before and after; followers of
+//! [`Table::added_between`] see no new ones.
 
 use crate::error::{CommitError, Error};
 use crate::file::DataFile;
 use crate::log::{self, Line};
 use crate::table::{Table, new_id, now};
 use std::collections::{BTreeMap, BTreeSet};
-use tidemill_types::Millis;
+use std::time::Duration;
+
+/// Rows of one new file at most: bounds the memory of a compaction, since a group is decoded whole.
+const MOST_ROWS: u64 = 4_000_000;
+
+/// Which groups of small files are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Only where it pays: no file is rewritten for the sake of files that are small beside it, so each row is
+    /// rewritten a logarithmic number of times. For those who compact again and again beside a writer.
+    Worthwhile,
+    /// Every group of two files or more. For those who compact once.
+    Everything,
+}
+
+/// How the owner of a table keeps its files well-sized while it fills it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upkeep {
+    /// Between two looks; zero: never.
+    pub every: Duration,
+    /// Size of a file that needs no joining.
+    pub target_bytes: u64,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(600), target_bytes: 64_000_000 }
+    }
+}
 
 /// What a compaction did.
 #[derive(Clone, Debug)]
 pub struct Compacted {
-    /// The version it made; `None` when there was nothing to join.
+    /// The newest version it made; `None` when there was nothing to join.
     pub version: Option<u64>,
     /// Files that were replaced.
     pub removed: usize,
     /// Files that replaced them.
     pub added: usize,
+    /// Bytes of the files that were replaced.
+    pub bytes_before: u64,
+    /// Bytes of the files that replaced them.
+    pub bytes_after: u64,
 }
 
 impl Table {
-    /// Joins neighbouring small files into files of about `target_bytes`, in a version that changes no rows.
+    /// Joins neighbouring small files into files of about `target_bytes`, one version for each new file.
     ///
-    /// Rows keep their order between files; inside the new files they are sorted as the table asks. The old files
-    /// stay for earlier versions until [`Table::vacuum`].
+    /// Rows keep their order between files; inside the new files they are sorted as the table asks, stable. The old
+    /// files stay for earlier versions until they are vacuumed. A version that another writer commits meanwhile is
+    /// stepped over; a group of which another compaction was faster is left to it.
     ///
     /// # Errors
-    /// [`CommitError::Conflict`] when another commit came first: try again later.
-    pub async fn compact(&self, target_bytes: u64) -> Result<Compacted, CommitError> {
-        let snapshot = self.load().await?;
-        let groups = groups(snapshot.files(), target_bytes);
-        if groups.is_empty() {
-            return Ok(Compacted { version: None, removed: 0, added: 0 });
-        }
-        let time = now();
-        let id = new_id();
-        let mut lines = vec![log::commit_info("OPTIMIZE", time, &id, BTreeMap::new())];
-        let (mut removed, mut added) = (0, 0);
+    /// When the store fails, or did not say whether an entry was written; groups joined so far stay joined.
+    pub async fn compact(&self, target_bytes: u64, effort: Effort) -> Result<Compacted, CommitError> {
+        let mut done = Compacted { version: None, removed: 0, added: 0, bytes_before: 0, bytes_after: 0 };
+        let groups = groups(self.load().await?.files(), target_bytes, effort);
         for group in groups {
-            let batches = self.read_files(&group, None).await?;
-            // The new file takes the place of the first one in the order of the commits.
-            let place = group.first().and_then(|file| file.path.get(..20)).and_then(|v| v.parse().ok());
-            if let Some(file) = self.write_file(place.unwrap_or(snapshot.version()), &batches).await? {
-                lines.push(Line { add: Some(file.to_add(time, false)), ..Line::default() });
-                added += 1;
+            match self.join(&group).await {
+                Ok((version, file)) => {
+                    done.version = Some(version);
+                    done.removed += group.len();
+                    done.bytes_before += group.iter().map(|f| f.size).sum::<u64>();
+                    done.added += usize::from(file.is_some());
+                    done.bytes_after += file.map_or(0, |f| f.size);
+                }
+                Err(CommitError::Conflict { .. }) => {}
+                Err(other) => return Err(other),
             }
-            lines.extend(group.iter().map(|f| Line { remove: Some(f.to_remove(time)), ..Line::default() }));
-            removed += group.len();
         }
-        let version = snapshot.version() + 1;
-        self.append_entry(snapshot, &id, &lines).await?;
-        Ok(Compacted { version: Some(version), removed, added })
+        Ok(done)
     }
 
-    /// Deletes data files that the latest version does not hold and that were last written before `before`.
-    ///
-    /// Earlier versions that need them can no longer be read, nor followed. Returns how many were deleted.
-    ///
-    /// # Errors
-    /// When the store fails; files deleted so far stay deleted.
-    pub async fn vacuum(&self, before: Millis) -> Result<usize, Error> {
-        let snapshot = self.load().await?;
-        let kept: BTreeSet<String> = snapshot.files().map(|file| self.object(&file.path)).collect();
-        let mut deleted = 0;
-        for object in self.storage.list(&self.path).await? {
-            let is_data = object.path.ends_with(".parquet") && !object.path.contains("/_delta_log/");
-            if is_data && object.modified < before && !kept.contains(&object.path) {
-                self.storage.delete(&object.path).await?;
-                deleted += 1;
+    /// Compacts as often as `upkeep` says, for as long as it is polled. What fails is tried again at the next look.
+    pub async fn stay_compact(&self, upkeep: Upkeep) {
+        if upkeep.every.is_zero() {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(upkeep.every).await;
+            match self.compact(upkeep.target_bytes, Effort::Worthwhile).await {
+                Ok(Compacted { version: None, .. }) => {}
+                Ok(done) => {
+                    let (files, into) = (done.removed, done.added);
+                    tracing::info!(table = %self.path, files, into, bytes = done.bytes_after, "small files were joined");
+                }
+                Err(error) => {
+                    tracing::warn!(table = %self.path, %error, "files could not be joined; trying again later");
+                }
             }
         }
-        Ok(deleted)
+    }
+
+    /// Replaces files by one that holds their rows.
+    async fn join(&self, group: &[DataFile]) -> Result<(u64, Option<DataFile>), CommitError> {
+        let batches = self.read_files(group, None).await?;
+        // The new file takes the place of the first one in the order of the commits.
+        let place = group.first().and_then(|file| file.path.get(..20)).and_then(|v| v.parse().ok()).unwrap_or_default();
+        let file = self.write_rearranged(place, batches).await?;
+        let (time, id) = (now(), new_id());
+        let mut lines = vec![log::commit_info("OPTIMIZE", time, &id, BTreeMap::new())];
+        lines.extend(file.iter().map(|file| Line { add: Some(file.to_add(time, false)), ..Line::default() }));
+        lines.extend(group.iter().map(|f| Line { remove: Some(f.to_remove(time, false)), ..Line::default() }));
+        let version = self.replace(group, &id, &lines).await?;
+        Ok((version, file))
+    }
+
+    /// Writes an entry that removes `inputs`, after the newest version that still holds all of them.
+    pub(crate) async fn replace(&self, inputs: &[DataFile], id: &str, lines: &[Line]) -> Result<u64, CommitError> {
+        let inputs: BTreeSet<&str> = inputs.iter().map(|file| file.path.as_str()).collect();
+        let snapshot = self.load().await?;
+        let held = snapshot.files().filter(|file| inputs.contains(file.path.as_str())).count();
+        let (table, version) = (self.path.to_string(), snapshot.version() + 1);
+        if held < inputs.len() {
+            return Err(CommitError::Conflict { table, version });
+        }
+        let untouched = |there: &[Line]| {
+            there.iter().filter_map(|l| l.remove.as_ref()).all(|remove| !inputs.contains(remove.path.as_str()))
+        };
+        Ok(self.append_entry(snapshot, id, lines, untouched).await?.version)
+    }
+
+    /// Removes files from the table, rows and all; earlier versions keep them. Returns the version made.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`] when one of them is no longer part of the table.
+    pub async fn drop_files(&self, files: &[DataFile], reason: &str) -> Result<u64, CommitError> {
+        let (time, id) = (now(), new_id());
+        let metadata = BTreeMap::from([("tidemill.reason".to_owned(), reason.to_owned())]);
+        let mut lines = vec![log::commit_info("DELETE", time, &id, metadata)];
+        lines.extend(files.iter().map(|f| Line { remove: Some(f.to_remove(time, true)), ..Line::default() }));
+        self.replace(files, &id, &lines).await
+    }
+
+    /// Writes rows in the order that the table asks for, without holding them twice.
+    async fn write_rearranged(
+        &self,
+        place: u64,
+        batches: Vec<arrow::array::RecordBatch>,
+    ) -> Result<Option<DataFile>, Error> {
+        if batches.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(None);
+        }
+        let (schema, sort_by) = (self.schema(), self.sort_by.clone());
+        let work = move || crate::rearrange::encode(&batches, &schema, sort_by.as_deref());
+        let (bytes, stats) = crate::table::blocking(work).await?;
+        self.put_file(place, bytes, stats).await.map(Some)
     }
 }
 
 /// Runs of neighbouring files, each below half the target, that together stay within it.
-fn groups<'f>(files: impl Iterator<Item = &'f DataFile>, target_bytes: u64) -> Vec<Vec<DataFile>> {
+fn groups<'f>(files: impl Iterator<Item = &'f DataFile>, target_bytes: u64, effort: Effort) -> Vec<Vec<DataFile>> {
     let mut groups = Vec::new();
     let mut run: Vec<DataFile> = Vec::new();
-    let mut size = 0_u64;
+    let (mut size, mut rows) = (0_u64, 0_u64);
     for file in files {
         let small = file.size < target_bytes / 2;
-        if !small || size.saturating_add(file.size) > target_bytes {
+        let full = size.saturating_add(file.size) > target_bytes || rows.saturating_add(file.rows) > MOST_ROWS;
+        if !small || full {
             groups.push(std::mem::take(&mut run));
-            size = 0;
+            (size, rows) = (0, 0);
         }
         if small {
             size = size.saturating_add(file.size);
+            rows = rows.saturating_add(file.rows);
             run.push(file.clone());
         }
     }
     groups.push(run);
-    groups.retain(|group| group.len() > 1);
+    groups.retain(|group| group.len() > 1 && (effort == Effort::Everything || pays(group)));
     groups
+}
+
+/// Whether joining at least doubles the largest file: then each row is rewritten O(log n) times in all.
+fn pays(group: &[DataFile]) -> bool {
+    let largest = group.iter().map(|file| file.size).max().unwrap_or_default();
+    let total: u64 = group.iter().map(|file| file.size).sum();
+    group.len() >= 4 && total >= largest.saturating_mul(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(sizes: &[u64]) -> Vec<DataFile> {
+        let file = |(at, size): (usize, &u64)| DataFile::from_parts(format!("{at:020}-x.parquet"), *size, None);
+        sizes.iter().enumerate().map(file).collect()
+    }
+
+    fn sizes(of: &[u64], effort: Effort) -> Vec<Vec<u64>> {
+        let files = files(of);
+        groups(files.iter(), 100, effort).iter().map(|g| g.iter().map(|f| f.size).collect()).collect()
+    }
+
+    #[test]
+    fn neighbours_are_joined_up_to_the_target_and_large_files_are_left_alone() {
+        assert_eq!(sizes(&[40, 40, 40, 70, 5, 5], Effort::Everything), [vec![40, 40], vec![5, 5]]);
+        assert!(sizes(&[60, 70], Effort::Everything).is_empty());
+    }
+
+    #[test]
+    fn beside_a_writer_a_large_file_is_not_rewritten_for_small_ones() {
+        assert!(sizes(&[40, 1, 1, 1], Effort::Worthwhile).is_empty());
+        assert_eq!(sizes(&[40, 20, 10, 10], Effort::Worthwhile).len(), 1);
+        assert_eq!(sizes(&[40, 1, 1, 1], Effort::Everything).len(), 1);
+    }
 }

@@ -68,6 +68,18 @@ pub enum Error {
         /// What the library said.
         reason: String,
     },
+    /// A text that cannot be a tag.
+    #[error("\"{0}\" cannot be a tag: lower-case letters, digits, \"-\", \"_\" and \".\", a letter first, at most 64")]
+    TagName(String),
+    /// The tag stands for something else, or was dropped.
+    #[error("the tag \"{0}\" was given before, to other versions; tags do not move")]
+    TagTaken(String),
+    /// Nobody gave such a tag.
+    #[error("there is no tag \"{0}\"")]
+    NoTag(String),
+    /// Distributions could not be compared.
+    #[error("cannot compare distributions: {0}")]
+    Compare(#[from] tidemill_stats::Error),
 }
 
 impl Classified for Error {
@@ -80,6 +92,10 @@ impl Classified for Error {
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Encode(_) => ErrorKind::Internal,
             Self::Delta { .. } => ErrorKind::Unavailable,
+            Self::TagName(_) => ErrorKind::Invalid,
+            Self::TagTaken(_) => ErrorKind::Conflict,
+            Self::NoTag(_) => ErrorKind::NotFound,
+            Self::Compare(e) => e.kind(),
         }
     }
 
@@ -94,6 +110,10 @@ impl Classified for Error {
             Self::Corrupt { .. } => Code(516),
             Self::Encode(_) => Code(517),
             Self::Delta { .. } => Code(518),
+            Self::TagName(_) => Code(521),
+            Self::TagTaken(_) => Code(522),
+            Self::NoTag(_) => Code(523),
+            Self::Compare(e) => e.code(),
         }
     }
 }

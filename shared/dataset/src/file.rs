@@ -1,10 +1,11 @@
 //! One data file of a table and what is known of it without opening it.
 
 use crate::log::{Add, Remove};
-use arrow::array::{Array, AsArray as _, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::{max, max_string, min, min_string};
 use arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMillisecondType,
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema, TimeUnit,
+    TimestampMillisecondType,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -50,11 +51,11 @@ impl DataFile {
         }
     }
 
-    pub(crate) fn to_remove(&self, now: Millis) -> Remove {
+    pub(crate) fn to_remove(&self, now: Millis, data_change: bool) -> Remove {
         Remove {
             path: self.path.clone(),
             deletion_timestamp: Some(now.0),
-            data_change: false,
+            data_change,
             extended_file_metadata: true,
             partition_values: BTreeMap::new(),
             size: self.size,
@@ -73,8 +74,13 @@ impl DataFile {
 
 /// Delta's statistics of the rows of one file (instants in milliseconds).
 pub(crate) fn statistics(batch: &RecordBatch) -> String {
+    statistics_of(&batch.schema(), batch.columns())
+}
+
+/// The same from whole columns.
+pub(crate) fn statistics_of(schema: &Schema, columns: &[ArrayRef]) -> String {
     let (mut low, mut high, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+    for (field, column) in schema.fields().iter().zip(columns) {
         if matches!(field.data_type(), DataType::List(_)) {
             continue;
         }
@@ -84,7 +90,8 @@ pub(crate) fn statistics(batch: &RecordBatch) -> String {
             high.insert(field.name().clone(), largest);
         }
     }
-    json!({"numRecords": batch.num_rows(), "minValues": low, "maxValues": high, "nullCount": nulls}).to_string()
+    let rows = columns.first().map_or(0, |column| column.len());
+    json!({"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls}).to_string()
 }
 
 fn bounds(column: &dyn Array) -> Option<(Value, Value)> {

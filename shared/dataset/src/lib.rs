@@ -1,27 +1,38 @@
 //! Delta tables and Parquet files.
 //!
 //! The only crate that reads and writes table data. A table is filled by one owner, batch by batch, each commit
-//! noting up to which sequence the rows reach; it is followed version by version, scanned, compacted, and read
-//! unchanged by any other Delta reader. What the rows mean is the business of the services.
+//! noting up to which sequence the rows reach; it is followed version by version, scanned, compared, tagged, compacted,
+//! vacuumed, and read unchanged by any other Delta reader. What the rows mean is the business of the services.
 
 mod codec;
 mod compact;
+mod content;
 mod delta;
+pub mod diff;
 mod error;
 mod file;
 mod follow;
+mod local;
 mod log;
 mod plain;
+mod rearrange;
 mod scan;
 mod schema;
 mod snapshot;
 mod table;
+mod tag;
+mod travel;
+mod vacuum;
 
-pub use compact::Compacted;
+pub use compact::{Compacted, Effort, Upkeep};
+pub use content::{ContentHash, ContentHasher};
 pub use error::{CommitError, Error};
 pub use file::DataFile;
 pub use follow::VersionAdds;
-pub use plain::{read_parquet, write_parquet};
+pub use local::LocalParquet;
+pub use plain::{ParquetFile, read_parquet, write_parquet};
 pub use scan::{Between, Scan};
 pub use snapshot::Snapshot;
 pub use table::{Committed, Table};
+pub use tag::{Tag, TagDropped, TagQuality, TaggedTable, Tags};
+pub use vacuum::{Keep, VacuumPlan};

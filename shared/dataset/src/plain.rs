@@ -1,10 +1,12 @@
 //! Single Parquet files outside tables: snapshots, samples, evidence.
 
-use crate::codec::{self, FileReader};
+use crate::codec::{self, FileReader, FileWriter};
 use crate::error::Error;
 use crate::schema;
 use crate::table::blocking;
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use std::io::Write;
 use tidemill_storage::Storage;
 use tidemill_types::Digest;
 
@@ -20,6 +22,35 @@ pub async fn write_parquet(storage: &Storage, path: &str, batches: &[RecordBatch
     let digest = Digest::of(&bytes);
     storage.put(path, bytes).await?;
     Ok(digest)
+}
+
+/// A Parquet file outside every store, written batch by batch: exports.
+pub struct ParquetFile<W: Write + Send>(FileWriter<W>);
+
+impl<W: Write + Send> ParquetFile<W> {
+    /// Begins a file of rows of this schema.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] for a schema that Parquet cannot hold.
+    pub fn begin(sink: W, schema: &Schema) -> Result<Self, Error> {
+        FileWriter::over(sink, &schema::in_memory(schema)).map(Self)
+    }
+
+    /// Adds rows.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] when they do not fit, or the sink does not take them.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        self.0.write(batch)
+    }
+
+    /// Writes the footer; without it the file cannot be read.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] when the sink does not take it.
+    pub fn finish(self) -> Result<W, Error> {
+        self.0.into_sink()
+    }
 }
 
 /// Reads a Parquet file; `None` for `columns` means all. Instants come in milliseconds.

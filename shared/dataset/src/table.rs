@@ -28,7 +28,7 @@ pub struct Table {
     pub(crate) storage: Storage,
     pub(crate) path: Arc<str>,
     schema: SchemaRef,
-    sort_by: Option<Arc<str>>,
+    pub(crate) sort_by: Option<Arc<str>>,
     latest: Arc<RwLock<Arc<State>>>,
 }
 
@@ -159,11 +159,13 @@ impl Table {
 
     /// Appends rows and notes `last_seq` as done for `app_id`, atomically, as the version after `snapshot`.
     ///
-    /// No batches advance the note alone. Batches must have the table's columns in order.
+    /// No batches advance the note alone. Batches must have the table's columns in order. Versions that only moved or
+    /// dropped rows (compaction, retention) are stepped over: they note nothing as done, so what was prepared on the
+    /// snapshot follows from them just as well.
     ///
     /// # Errors
-    /// [`CommitError::Conflict`] when that version exists already, [`CommitError::Unknown`] when the store did not
-    /// answer and the entry cannot be seen; in both cases load again and go on from what is done.
+    /// [`CommitError::Conflict`] when another writer appended after the snapshot, [`CommitError::Unknown`] when the
+    /// store did not answer and the entry cannot be seen; in both cases load again and go on from what is done.
     pub async fn commit(
         &self,
         snapshot: Snapshot,
@@ -172,19 +174,47 @@ impl Table {
         last_seq: i64,
         metadata: BTreeMap<String, String>,
     ) -> Result<Committed, CommitError> {
+        self.commit_noting(snapshot, batches, &[(app_id, last_seq)], metadata).await
+    }
+
+    /// As [`Table::commit`], with several notes: the last sequence of each application.
+    ///
+    /// # Errors
+    /// As [`Table::commit`].
+    pub async fn commit_noting(
+        &self,
+        snapshot: Snapshot,
+        batches: &[RecordBatch],
+        notes: &[(&str, i64)],
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Committed, CommitError> {
+        let snapshot = self.stepped_over_upkeep(snapshot).await?;
         let version = snapshot.version() + 1;
-        if self.latest.read().await.version >= version {
-            return Err(CommitError::Conflict { table: self.path.to_string(), version });
-        }
         let files = self.write_file(version, batches).await?.into_iter().collect::<Vec<_>>();
         let time = now();
         let id = new_id();
-        let txn = Txn { app_id: app_id.to_owned(), version: last_seq, last_updated: Some(time.0) };
         let mut lines = vec![log::commit_info("WRITE", time, &id, metadata)];
-        lines.push(Line { txn: Some(txn), ..Line::default() });
+        for (app_id, last_seq) in notes {
+            let txn = Txn { app_id: (*app_id).to_owned(), version: *last_seq, last_updated: Some(time.0) };
+            lines.push(Line { txn: Some(txn), ..Line::default() });
+        }
         lines.extend(files.iter().map(|f| Line { add: Some(f.to_add(time, true)), ..Line::default() }));
-        let digest = self.append_entry(snapshot, &id, &lines).await?;
+        let Appended { version, digest } = self.append_entry(snapshot, &id, &lines, is_upkeep).await?;
         Ok(Committed { version, rows: files.iter().map(|f| f.rows).sum(), files, digest })
+    }
+
+    /// The snapshot with the versions after it that this view of the table knows already, if none is an append: tells
+    /// of a conflict before a file is written in vain.
+    async fn stepped_over_upkeep(&self, mut snapshot: Snapshot) -> Result<Snapshot, CommitError> {
+        let known = self.latest.read().await.version;
+        while snapshot.version() < known {
+            let version = snapshot.version() + 1;
+            match self.entry(version).await? {
+                Some(lines) if is_upkeep(&lines) => Arc::make_mut(&mut snapshot.state).apply(&lines)?,
+                _ => return Err(CommitError::Conflict { table: self.path.to_string(), version }),
+            }
+        }
+        Ok(snapshot)
     }
 
     /// Writes the rows under a name made of the version they are meant for and their content.
@@ -200,38 +230,36 @@ impl Table {
             Ok((codec::encode(std::slice::from_ref(&rows), &schema)?, statistics(&rows)))
         };
         let (bytes, stats) = blocking(work).await?;
-        let path = format!("{version:020}-{}.parquet", Digest::of(&bytes).short());
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.storage.put(&self.object(&path), bytes).await?;
-        Ok(Some(DataFile::from_parts(path, size, Some(stats))))
+        self.put_file(version, bytes, stats).await.map(Some)
     }
 
-    /// Writes the log entry that follows the snapshot.
+    /// Stores a file's bytes; `place` orders it among the files of the table.
+    pub(crate) async fn put_file(&self, place: u64, bytes: bytes::Bytes, stats: String) -> Result<DataFile, Error> {
+        let path = format!("{place:020}-{}.parquet", Digest::of(&bytes).short());
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.storage.put(&self.object(&path), bytes).await?;
+        Ok(DataFile::from_parts(path, size, Some(stats)))
+    }
+
+    /// Writes the log entry that follows the snapshot, or the first version after it that is free when all between
+    /// them may be stepped over.
     pub(crate) async fn append_entry(
         &self,
-        snapshot: Snapshot,
+        mut snapshot: Snapshot,
         id: &str,
         lines: &[Line],
-    ) -> Result<Digest, CommitError> {
-        let version = snapshot.version() + 1;
-        let table = self.path.to_string();
+        steps_over: impl Fn(&[Line]) -> bool,
+    ) -> Result<Appended, CommitError> {
         let bytes = log::to_bytes(lines)?;
         let digest = Digest::of(&bytes);
-        let written = self.storage.put_if_absent(&self.object(&log::entry_path(version)), bytes).await;
-        if !matches!(written, Ok(true)) {
-            // A request that was repeated below us meets its own entry, so the entry itself decides whose it is.
-            let unclear = written.err().map(|e| e.to_string());
-            match (self.entry(version).await, unclear) {
-                (Ok(Some(found)), _) if is_own(&found, id) => {}
-                (Ok(Some(_)), _) => return Err(CommitError::Conflict { table, version }),
-                (Ok(None), None) => return Err(CommitError::Conflict { table, version }),
-                (Ok(None), Some(reason)) => return Err(CommitError::Unknown { table, version, reason }),
-                (Err(e), reason) => {
-                    let reason = reason.unwrap_or_else(|| e.to_string());
-                    return Err(CommitError::Unknown { table, version, reason });
-                }
+        while let Some(there) = self.try_entry(snapshot.version() + 1, id, &bytes).await? {
+            if !steps_over(&there) {
+                let (table, version) = (self.path.to_string(), snapshot.version() + 1);
+                return Err(CommitError::Conflict { table, version });
             }
+            Arc::make_mut(&mut snapshot.state).apply(&there)?;
         }
+        let version = snapshot.version() + 1;
         let mut state = snapshot.state;
         Arc::make_mut(&mut state).apply(lines)?;
         self.advance(&state).await;
@@ -241,7 +269,28 @@ impl Table {
                 tracing::warn!(table = %self.path, version, %error, "no checkpoint was written");
             }
         }
-        Ok(digest)
+        Ok(Appended { version, digest })
+    }
+
+    /// Writes an entry if its version is free; otherwise returns what stands there.
+    async fn try_entry(&self, version: u64, id: &str, bytes: &[u8]) -> Result<Option<Vec<Line>>, CommitError> {
+        let table = self.path.to_string();
+        let written = self.storage.put_if_absent(&self.object(&log::entry_path(version)), bytes.to_vec()).await;
+        if matches!(written, Ok(true)) {
+            return Ok(None);
+        }
+        // A request that was repeated below us meets its own entry, so the entry itself decides whose it is.
+        let unclear = written.err().map(|e| e.to_string());
+        match (self.entry(version).await, unclear) {
+            (Ok(Some(found)), _) if is_own(&found, id) => Ok(None),
+            (Ok(Some(found)), _) => Ok(Some(found)),
+            (Ok(None), None) => Err(CommitError::Conflict { table, version }),
+            (Ok(None), Some(reason)) => Err(CommitError::Unknown { table, version, reason }),
+            (Err(e), reason) => {
+                let reason = reason.unwrap_or_else(|| e.to_string());
+                Err(CommitError::Unknown { table, version, reason })
+            }
+        }
     }
 
     /// Writes a checkpoint of a version. Commits do so by themselves every 50 versions.
@@ -251,6 +300,20 @@ impl Table {
     pub async fn checkpoint(&self, version: u64) -> Result<(), Error> {
         delta::checkpoint(&self.storage, &self.path, version).await
     }
+}
+
+/// A log entry that was written.
+pub(crate) struct Appended {
+    pub(crate) version: u64,
+    pub(crate) digest: Digest,
+}
+
+/// Whether an entry only moves or drops rows: it notes nothing as done and brings no new row.
+fn is_upkeep(lines: &[Line]) -> bool {
+    lines.iter().all(|line| {
+        let brings_rows = line.add.as_ref().is_some_and(|add| add.data_change);
+        line.txn.is_none() && line.meta_data.is_none() && line.protocol.is_none() && !brings_rows
+    })
 }
 
 fn is_own(lines: &[Line], id: &str) -> bool {

@@ -1,56 +1,15 @@
 //! The promises of a table, on a local folder.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use arrow::array::{
-    Array as _, AsArray as _, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
-};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampMillisecondType};
-use std::collections::BTreeMap;
+mod common;
+
+use arrow::array::{Array as _, AsArray as _};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimestampMillisecondType};
+use common::{APP, append, ids, open, rows, schema, storage};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidemill_dataset::{Between, CommitError, Error, Table, read_parquet, write_parquet};
-use tidemill_storage::{S3Options, Storage};
+use tidemill_dataset::{Between, CommitError, Effort, Error, Keep, Table, read_parquet, write_parquet};
 use tidemill_types::Millis;
-
-const APP: &str = "TM_EVENTS_demo_flights@1";
-
-fn schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("id", DataType::Int64, false),
-        Field::new("at", Millis::arrow_type(), false),
-        Field::new("x", DataType::Float64, true),
-        Field::new("name", DataType::Utf8, true),
-    ]))
-}
-
-/// Rows `from..to`, latest first, so that sorting by time shows.
-fn rows(from: i64, to: i64) -> RecordBatch {
-    let ids: Vec<i64> = (from..to).rev().collect();
-    let instants = TimestampMillisecondArray::from_iter_values(ids.iter().map(|i| 1_357_000_000_000 + i * 1_000));
-    let x = Float64Array::from_iter(ids.iter().map(|i| (i % 5 != 0).then_some(*i as f64 / 4.0)));
-    let names = StringArray::from_iter(ids.iter().map(|i| (i % 3 != 0).then(|| format!("row {i}"))));
-    let columns: Vec<arrow::array::ArrayRef> =
-        vec![Arc::new(Int64Array::from(ids)), Arc::new(instants.with_timezone("UTC")), Arc::new(x), Arc::new(names)];
-    RecordBatch::try_new(schema(), columns).unwrap()
-}
-
-fn storage(folder: &tempfile::TempDir) -> Storage {
-    Storage::open(&format!("file://{}", folder.path().display()), &S3Options::default()).unwrap()
-}
-
-async fn open(storage: &Storage) -> Table {
-    Table::open_or_create(storage, "raw/flights", &schema()).await.unwrap().sorted_by("at").unwrap()
-}
-
-async fn append(table: &Table, from: i64, to: i64) -> u64 {
-    let snapshot = table.load().await.unwrap();
-    table.commit(snapshot, &[rows(from, to)], APP, to, BTreeMap::new()).await.unwrap().version
-}
-
-async fn ids(table: &Table) -> Vec<i64> {
-    let snapshot = table.load().await.unwrap();
-    let batches = table.scan(&snapshot, Some(&["id"]), None).collect().await.unwrap();
-    batches.iter().flat_map(|b| b["id"].as_primitive::<Int64Type>().values().to_vec()).collect()
-}
 
 #[tokio::test]
 async fn of_two_writers_on_one_snapshot_one_commits_and_the_other_learns_of_it() {
@@ -133,7 +92,7 @@ async fn a_follower_sees_each_version_once_and_compaction_adds_nothing() {
         append(&writer, round * 20, round * 20 + 10).await;
         append(&writer, round * 20 + 10, round * 20 + 20).await;
         if round == 2 {
-            assert_eq!(writer.compact(1 << 20).await.unwrap().removed, 6);
+            assert_eq!(writer.compact(1 << 20, Effort::Everything).await.unwrap().removed, 6);
         }
         let latest = follower.load().await.unwrap().version();
         for version in follower.added_between(seen, latest).await.unwrap() {
@@ -157,7 +116,7 @@ async fn compaction_leaves_rows_order_and_progress_as_they_were() {
         append(&table, i * 10, i * 10 + 10).await;
     }
     let before = table.load().await.unwrap();
-    let compacted = table.compact(1 << 20).await.unwrap();
+    let compacted = table.compact(1 << 20, Effort::Everything).await.unwrap();
     assert_eq!((compacted.version, compacted.removed, compacted.added), (Some(13), 12, 1));
     for table in [table.clone(), open(&storage).await] {
         let after = table.load().await.unwrap();
@@ -168,9 +127,12 @@ async fn compaction_leaves_rows_order_and_progress_as_they_were() {
     // Time travel still works, until the old files are vacuumed.
     let old = table.load_version(12).await.unwrap();
     assert_eq!((old.num_rows(), old.files().count()), (before.num_rows(), 12));
-    assert_eq!(table.vacuum(Millis::MAX).await.unwrap(), 12);
+    let keep = Keep { since: Millis::MAX, after: None, named: BTreeSet::new() };
+    let plan = table.plan_vacuum(&keep).await.unwrap();
+    assert_eq!((plan.unneeded.len(), plan.kept, plan.oldest_kept), (12, 1, 13));
+    assert_eq!(table.vacuum(&plan).await.unwrap(), 12);
     assert_eq!(ids(&table).await.len(), 120);
-    assert_eq!(table.compact(1 << 20).await.unwrap().version, None);
+    assert_eq!(table.compact(1 << 20, Effort::Everything).await.unwrap().version, None);
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ impl Classified for IntakeError {
                     | BusError::TooLarge { .. }
                     | BusError::Malformed(_)
                     | BusError::Behind { .. }
+                    | BusError::Rewritten { .. }
             ),
             Self::Table(e) => e.is_transient(),
             _ => false,

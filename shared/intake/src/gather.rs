@@ -71,6 +71,8 @@ pub struct Gathered {
     pub(crate) counts: Counts,
     pub(crate) bytes: usize,
     pub(crate) last_seq: Option<i64>,
+    /// When the bus stored the message of `last_seq`; `None` when that is a tombstone.
+    pub(crate) last_stored: Option<Millis>,
     pub(crate) watermark: Option<Millis>,
     pub(crate) traceparents: Vec<String>,
 }
@@ -89,6 +91,7 @@ impl Gathered {
     pub(crate) fn tombstone(&mut self, seq: i64) {
         self.counts.tombstones += 1;
         self.last_seq = Some(seq);
+        self.last_stored = None;
     }
 
     /// Takes messages in sequence order; `poison` ones are refused without being looked at.
@@ -103,6 +106,7 @@ impl Gathered {
         for message in messages {
             let event = Event::of(message);
             self.last_seq = Some(event.seq());
+            self.last_stored = Some(message.published_at);
             self.note_headers(&event);
             if !event.has_rows {
                 self.counts.watermarks += 1;

@@ -1,6 +1,10 @@
 //! The second entry of the books: what the table held when it was last committed, kept on the bus.
 
+use crate::error::IntakeError;
 use serde::{Deserialize, Serialize};
+use tidemill_bus::{Bus, Kv, KvSpec};
+use tidemill_contracts::subjects;
+use tidemill_types::Digest;
 
 /// Head of a table as the bus knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +17,44 @@ pub struct Head {
     pub last_seq: i64,
     /// Digest of the files of that commit.
     pub digest: String,
+}
+
+/// The bucket of heads.
+pub(crate) struct Heads {
+    bucket: Kv,
+}
+
+impl Heads {
+    /// Opens the bucket, making it when there is none.
+    pub(crate) async fn open(bus: &Bus) -> Result<Self, IntakeError> {
+        Ok(Self { bucket: Kv::open(bus, &KvSpec::new(subjects::HEADS_BUCKET)).await? })
+    }
+
+    /// The bucket, for what else is noted beside heads.
+    pub(crate) fn bucket(&self) -> Kv {
+        self.bucket.clone()
+    }
+
+    /// Head of a table, `None` before its first commit.
+    pub(crate) async fn read(&self, table: &str) -> Result<Option<Head>, IntakeError> {
+        let Some(entry) = self.bucket.get(&key(table)).await? else {
+            return Ok(None);
+        };
+        let damaged = |e: serde_json::Error| IntakeError::BadHead { table: table.into(), reason: e.to_string() };
+        serde_json::from_slice(&entry.value.unwrap_or_default()).map(Some).map_err(damaged)
+    }
+
+    /// Writes the head of a table.
+    pub(crate) async fn note(&self, table: &str, head: &Head) -> Result<(), IntakeError> {
+        let text = serde_json::to_vec(head).unwrap_or_default();
+        self.bucket.put(&key(table), text).await?;
+        Ok(())
+    }
+}
+
+/// Keys of the bucket may not hold the slashes of a path.
+fn key(table: &str) -> String {
+    format!("head.{}", Digest::of(table.as_bytes()).short())
 }
 
 /// What comparing table, head and stream says at the start.

@@ -5,9 +5,13 @@ use crate::error::IntakeError;
 use crate::gather::Gathered;
 use crate::guard::Guard;
 use crate::writer::{IntakeOptions, signed};
+use arrow::array::AsArray as _;
+use arrow::datatypes::Int64Type;
 use std::time::{Duration, Instant};
 use tidemill_bus::{Entry, Message, OrderedReader};
 use tidemill_conform::Conform;
+use tidemill_dataset::{DataFile, Snapshot, Table};
+use tidemill_types::columns;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes asked for at once: what is decoded together stays small beside what a commit may hold.
@@ -16,6 +20,9 @@ const PULL_BYTES: usize = 8 << 20;
 const PULL_MESSAGES: usize = 4_096;
 /// Longest wait for the first message of a pull, so that shutdown is noticed.
 const PULL_WAIT: Duration = Duration::from_millis(200);
+
+/// Rows read at a start to learn the ids of the newest messages, unless the window asks for more.
+const WINDOW_ROWS: u64 = 500_000;
 
 /// What one commit will hold, and when its first message came.
 pub(crate) struct Due {
@@ -41,7 +48,8 @@ impl Reading {
         let mut gathered = Gathered::default();
         while !stop.is_cancelled() {
             // As soon as there is anything: a commit is due a while after its first message.
-            let entries = self.reader.next_ready(PULL_MESSAGES, PULL_BYTES, PULL_WAIT).await?;
+            let most = PULL_BYTES.min(self.options.commit_bytes);
+            let entries = self.reader.next_ready(PULL_MESSAGES, most, PULL_WAIT).await?;
             if entries.is_empty() {
                 continue;
             }
@@ -106,4 +114,47 @@ impl Reading {
         }
         guard.survived().await
     }
+}
+
+/// The dedupe window as the table tells it: ids of the messages of the newest rows.
+pub(crate) async fn known_ids(table: &Table, snapshot: &Snapshot, capacity: usize) -> Result<Window, IntakeError> {
+    let mut files: Vec<DataFile> = snapshot.files().cloned().collect();
+    let mut newest_first: Vec<String> = Vec::new();
+    let mut rows = 0;
+    while let Some(file) = files.pop()
+        && newest_first.len() < capacity
+        && rows < WINDOW_ROWS.max(capacity as u64)
+    {
+        rows += file.rows;
+        newest_first.extend(newest_ids(table, file, capacity).await?.into_iter().rev());
+    }
+    let mut window = Window::new(capacity);
+    for id in newest_first.iter().rev() {
+        window.note(id);
+    }
+    Ok(window)
+}
+
+/// Ids of the newest messages of a file, oldest first. Its rows may stand in the order of event time.
+async fn newest_ids(table: &Table, file: DataFile, capacity: usize) -> Result<Vec<String>, IntakeError> {
+    let mut found: Vec<(i64, String)> = Vec::new();
+    for batch in table.read_files(&[file], Some(&[columns::SEQ, columns::EVENT_ID])).await? {
+        let (sequences, ids) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_string::<i32>());
+        for (sequence, id) in sequences.values().iter().zip(ids.iter().flatten()) {
+            if found.last().is_none_or(|(last, known)| last != sequence || known != id) {
+                found.push((*sequence, id.to_owned()));
+            }
+        }
+        if found.len() > 2 * capacity {
+            found = newest(found, capacity);
+        }
+    }
+    Ok(newest(found, capacity).into_iter().map(|(_, id)| id).collect())
+}
+
+/// The newest `capacity`, each once, oldest first.
+fn newest(mut found: Vec<(i64, String)>, capacity: usize) -> Vec<(i64, String)> {
+    found.sort_unstable();
+    found.dedup();
+    found.split_off(found.len().saturating_sub(capacity))
 }

@@ -1,30 +1,28 @@
 //! The loop: read, conform, dead-letter, commit, note the head.
 
-use crate::dedupe::Window;
 use crate::error::IntakeError;
 use crate::gather::{COUNTS_KEY, Counts, Gathered, Refusal};
 use crate::guard::Guard;
-use crate::head::{Head, Standing, compare};
+use crate::head::{Head, Heads, Standing, compare};
 use crate::letters::letter;
-use crate::reading::{Due, Reading};
-use arrow::array::AsArray;
+use crate::reading::{Due, Reading, known_ids};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
-use tidemill_bus::{BatchPublisher, Bus, Kv, KvSpec, OrderedReader};
+use tidemill_bus::{BatchPublisher, Bus, OrderedReader, Place};
 use tidemill_conform::Conform;
-use tidemill_contracts::subjects;
-use tidemill_dataset::{CommitError, DataFile, Snapshot, Table};
-use tidemill_types::{Digest, Millis, columns};
+use tidemill_dataset::{CommitError, Snapshot, Table};
+use tidemill_types::Millis;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, info, warn};
 
 /// Key of the watermark in a commit's metadata: milliseconds.
 pub const WATERMARK_KEY: &str = "tidemill.watermark";
-/// Rows read at a start to learn the ids of the newest messages, unless the window asks for more.
-const WINDOW_ROWS: u64 = 500_000;
 /// Key of the trace context of a commit in its metadata, so that who follows the table continues the trace.
 pub const TRACEPARENT_KEY: &str = "tidemill.traceparent";
+
+/// Noted instead of a time when the last sequence is one that the stream no longer has.
+const UNKNOWN: i64 = -1;
 
 /// How commits are traced: supplied from above, because trace contexts are known to the telemetry crate only.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +70,7 @@ pub struct Intake {
     bus: Bus,
     table: Table,
     conform: Conform,
-    heads: Kv,
+    heads: Heads,
     options: IntakeOptions,
 }
 
@@ -99,7 +97,7 @@ impl Intake {
     /// # Errors
     /// When the bus cannot make the bucket of heads.
     pub async fn new(bus: Bus, table: Table, conform: Conform, options: IntakeOptions) -> Result<Self, IntakeError> {
-        let heads = Kv::open(&bus, &KvSpec::new(subjects::HEADS_BUCKET)).await?;
+        let heads = Heads::open(&bus).await?;
         Ok(Self { bus, table, conform, heads, options })
     }
 
@@ -189,7 +187,7 @@ impl Intake {
         let state = self.bus.stream_state(&self.options.stream).await?;
         let incarnation = state.incarnation(&self.options.stream);
         let done = snapshot.done(&incarnation).await?.unwrap_or(0);
-        let head = self.head().await?;
+        let head = self.heads.read(self.table.path()).await?;
         match compare(done, head.as_ref(), &incarnation, signed(state.first_seq), signed(state.last_seq)) {
             Standing::Agrees => {}
             Standing::StoreLostTail => {
@@ -213,11 +211,13 @@ impl Intake {
             }
         }
         let start = u64::try_from(done + 1).unwrap_or(1);
-        let reader = OrderedReader::open(&self.bus, &self.options.stream, start).await?;
+        let stored = snapshot.done(&stored_at(&incarnation)).await?.filter(|at| *at != UNKNOWN);
+        let last = stored.map(|at| Place { seq: start.saturating_sub(1), published_at: Millis(at) });
+        let reader = OrderedReader::open(&self.bus, &self.options.stream, start).await?.after(last);
         let guard = match running {
             None => {
                 let key = format!("guard.{}", self.options.stream);
-                Guard::start(self.heads.clone(), key, done).await?
+                Guard::start(self.heads.bucket(), key, done).await?
             }
             Some(mut guard) => {
                 guard.moved(done);
@@ -226,7 +226,8 @@ impl Intake {
         };
         info!(stream = %self.options.stream, table = %self.table.path(), done, "reading on");
         let (conform, options) = (self.conform.clone(), self.options.clone());
-        let reading = Reading { reader, window: self.known_ids(&snapshot).await?, conform, options };
+        let window = known_ids(&self.table, &snapshot, options.dedupe_window).await?;
+        let reading = Reading { reader, window, conform, options };
         Ok((reading, Books { snapshot, incarnation, guard, cursor: done }))
     }
 
@@ -255,7 +256,9 @@ impl Intake {
             metadata.insert(TRACEPARENT_KEY.to_owned(), context);
         }
         let on = books.snapshot.clone();
-        let result = self.table.commit(on, &gathered.batches, &books.incarnation, last_seq, metadata).await;
+        let stored = gathered.last_stored.map_or(UNKNOWN, |at| at.0);
+        let notes = [(books.incarnation.as_str(), last_seq), (&stored_at(&books.incarnation), stored)];
+        let result = self.table.commit_noting(on, &gathered.batches, &notes, metadata).await;
         let committed = match result {
             Ok(committed) => committed,
             Err(CommitError::Conflict { .. }) => return Ok(Outcome::Lost),
@@ -267,7 +270,9 @@ impl Intake {
             Err(CommitError::Other(error)) => return Err(error.into()),
         };
         let version = committed.version;
-        self.note_head(&books.incarnation, version, last_seq, committed.digest.as_str()).await?;
+        let (incarnation, digest) = (books.incarnation.clone(), committed.digest.to_string());
+        let head = Head { incarnation, table_version: version, last_seq, digest };
+        self.heads.note(self.table.path(), &head).await?;
         books.guard.passed(last_seq).await?;
         books.cursor = last_seq;
         books.snapshot = self.table.load().await?;
@@ -275,51 +280,12 @@ impl Intake {
         let is_newest = books.snapshot.done(&books.incarnation).await? == Some(last_seq);
         Ok(Outcome::Done { version, last_seq, is_newest })
     }
-
-    async fn head(&self) -> Result<Option<Head>, IntakeError> {
-        let Some(entry) = self.heads.get(&head_key(self.table.path())).await? else {
-            return Ok(None);
-        };
-        let damaged =
-            |e: serde_json::Error| IntakeError::BadHead { table: self.table.path().into(), reason: e.to_string() };
-        serde_json::from_slice(&entry.value.unwrap_or_default()).map(Some).map_err(damaged)
-    }
-
-    async fn note_head(&self, incarnation: &str, version: u64, last_seq: i64, digest: &str) -> Result<(), IntakeError> {
-        let head = Head { incarnation: incarnation.into(), table_version: version, last_seq, digest: digest.into() };
-        let text = serde_json::to_vec(&head).unwrap_or_default();
-        self.heads.put(&head_key(self.table.path()), text).await?;
-        Ok(())
-    }
-
-    /// The dedupe window as the table tells it: ids of the messages of the newest rows.
-    async fn known_ids(&self, snapshot: &Snapshot) -> Result<Window, IntakeError> {
-        let mut files: Vec<DataFile> = snapshot.files().cloned().collect();
-        let mut newest_first: Vec<String> = Vec::new();
-        let mut rows = 0;
-        while let Some(file) = files.pop()
-            && newest_first.len() < self.options.dedupe_window
-            && rows < WINDOW_ROWS.max(self.options.dedupe_window as u64)
-        {
-            rows += file.rows;
-            let mut of_file = Vec::new();
-            for batch in self.table.read_files(&[file], Some(&[columns::EVENT_ID])).await? {
-                of_file.extend(batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));
-                of_file.dedup();
-            }
-            newest_first.extend(of_file.into_iter().rev());
-        }
-        let mut window = Window::new(self.options.dedupe_window);
-        for id in newest_first.iter().rev() {
-            window.note(id);
-        }
-        Ok(window)
-    }
 }
 
-/// Keys of the bucket may not hold the slashes of a path.
-fn head_key(path: &str) -> String {
-    format!("head.{}", Digest::of(path.as_bytes()).short())
+/// Note of a table beside its cursor: when the bus stored the message of the last sequence. A stream that lost its tail
+/// and was written on may reach as far as before; the time tells that another message stands there.
+fn stored_at(incarnation: &str) -> String {
+    format!("{incarnation}#stored")
 }
 
 /// Sequences are stored signed, as tables have no unsigned integers.

@@ -57,6 +57,11 @@ pub(crate) fn wide(labels: Labels<'_>, size: (f64, f64), marks: &Markup) -> Mark
     drawing(labels, size, Some(size), marks)
 }
 
+/// A titled drawing area of its own height that shrinks with the page.
+pub(crate) fn flat(labels: Labels<'_>, size: (f64, f64), marks: &Markup) -> Markup {
+    canvas(labels, size, marks)
+}
+
 /// A titled drawing area that shrinks with the page.
 fn canvas(labels: Labels<'_>, size: (f64, f64), marks: &Markup) -> Markup {
     drawing(labels, size, None, marks)

@@ -1,189 +1,204 @@
-//! Verdicts on batches.
+//! From rules and rows to verdicts.
+//!
+//! Rules on single rows come first, then those that look at other sources, then those that remember rows of their own
+//! source, which see only rows that would go on: a mended row may follow one that was set aside. Rules on the commit as
+//! a whole come last.
 
+use crate::commit::{CommitMemory, Finding};
 use crate::error::QualityError;
-use crate::rule::{Check, CompiledRule, Dimension, Mark, Rules};
-use crate::unique::{Undo, UniqueState, keys, owners, unique_rules};
-use arrow::array::{BooleanArray, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::{filter_record_batch, not, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema};
-use arrow::json::LineDelimitedWriter;
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
-use tidemill_spec::Severity;
-use tidemill_types::columns;
-
-/// Failing rows shown per rule.
-const SAMPLES: usize = 5;
-
-/// What one rule found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleResult {
-    /// Id of the rule.
-    pub id: String,
-    /// What happens to failing rows.
-    pub severity: Severity,
-    /// The side of quality it speaks about.
-    pub dimension: Dimension,
-    /// Rows tested; rows without a value are not (except by `not_null`).
-    pub checked: u64,
-    /// Rows that failed.
-    pub failed: u64,
-    /// The first failing rows as JSON objects.
-    pub samples: Vec<String>,
-}
-
-/// What becomes of a batch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
-    /// True for rows that go on; all false when blocked.
-    pub mask: BooleanArray,
-    /// Rows that go on, in the batch's schema.
-    pub accepted: RecordBatch,
-    /// The other rows, with `tm_failed_rules` behind the batch's columns.
-    pub quarantined: RecordBatch,
-    /// The first rule with severity `block` that a row failed.
-    pub blocked: Option<String>,
-    /// One result per rule, in the order of the rules.
-    pub results: Vec<RuleResult>,
-}
-
-/// Adds the results of another batch of the same rules.
-pub fn merge_results(into: &mut Vec<RuleResult>, from: &[RuleResult]) {
-    for result in from {
-        let Some(mine) = into.iter_mut().find(|mine| mine.id == result.id) else {
-            into.push(result.clone());
-            continue;
-        };
-        mine.checked += result.checked;
-        mine.failed += result.failed;
-        let room = SAMPLES.saturating_sub(mine.samples.len());
-        mine.samples.extend(result.samples.iter().take(room).cloned());
-    }
-}
+use crate::marks::{Marks, chosen};
+use crate::memory::{Memory, MemoryCheck, Undo, entries, key_hashes, own, positions};
+use crate::rule::{CompiledRule, Judge, Rules};
+use crate::verdict::{Outcome, Verdict};
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::filter_record_batch;
 
 impl Rules {
-    /// Applies all rules. Row rules come first; `unique` then looks only at rows that would go on, so that a
-    /// mended row may follow one that was quarantined. Keys are remembered for accepted rows only; of a blocked
-    /// batch nothing is remembered.
+    /// Applies the rules that need no more than the stream itself: those on rows, and those that remember rows of their
+    /// own source. `mostly` and rules on commits are counted or left out, for a message is no commit.
+    ///
+    /// Keys are remembered for accepted rows only; of a blocked batch nothing is remembered.
     ///
     /// # Errors
-    /// A batch without the columns that the rules read, or a state of other rules.
-    pub fn check(&self, state: &mut UniqueState, batch: &RecordBatch) -> Result<Verdict, QualityError> {
-        state.belongs_to(self)?;
-        let mut marks = self.row_marks(batch)?;
-        let mut failing = self.failing(&marks, batch.num_rows());
-        let taken = self.unique_marks(state, batch, &mut marks, &mut failing)?;
-        let verdict = self.verdict(batch, &marks, &failing);
-        if verdict.as_ref().map_or(true, |verdict| verdict.blocked.is_some()) {
-            state.undo(taken);
-        }
-        verdict
+    /// A batch without the columns that the rules read, or a memory of other rules.
+    pub fn check(&self, memory: &mut Memory, batch: &RecordBatch) -> Result<Verdict, QualityError> {
+        self.judge(memory, None, batch)
     }
 
-    /// Applies row rules only; results of `unique` rules say that nothing was checked.
+    /// Applies all rules to the rows of one commit.
+    ///
+    /// When the commit is held, nothing of it is remembered in `memory`. `commits` is not changed: its owner remembers
+    /// a commit when it was stored.
+    ///
+    /// # Errors
+    /// As [`Rules::check`].
+    pub fn check_commit(
+        &self,
+        memory: &mut Memory,
+        commits: &CommitMemory,
+        batch: &RecordBatch,
+    ) -> Result<Verdict, QualityError> {
+        self.judge(memory, Some(commits), batch)
+    }
+
+    /// Applies rules on single rows only; results of the others say that nothing was checked.
     ///
     /// # Errors
     /// A batch without the columns that the rules read.
     pub fn check_rows(&self, batch: &RecordBatch) -> Result<Verdict, QualityError> {
         let marks = self.row_marks(batch)?;
         let failing = self.failing(&marks, batch.num_rows());
-        self.verdict(batch, &marks, &failing)
+        Outcome { rules: self, batch, marks: &marks, failing: &failing, findings: &self.no_findings() }.verdict()
     }
 
-    fn row_marks(&self, batch: &RecordBatch) -> Result<Vec<Vec<Mark>>, QualityError> {
-        let absent = || vec![Mark::Absent; batch.num_rows()];
-        self.rules.iter().map(|rule| Ok(rule.marks(batch)?.unwrap_or_else(absent))).collect()
+    fn judge(
+        &self,
+        memory: &mut Memory,
+        commits: Option<&CommitMemory>,
+        batch: &RecordBatch,
+    ) -> Result<Verdict, QualityError> {
+        memory.belongs_to(self)?;
+        let mut marks = self.row_marks(batch)?;
+        if let Some(commits) = commits {
+            self.reference_marks(commits, batch, &mut marks)?;
+        }
+        let mut failing = self.failing(&marks, batch.num_rows());
+        let taken = self.memory_marks(memory, batch, &mut marks, &mut failing)?;
+        let verdict = self.findings(commits, batch, &marks, &failing).and_then(|findings| {
+            Outcome { rules: self, batch, marks: &marks, failing: &failing, findings: &findings }.verdict()
+        });
+        if verdict.as_ref().map_or(true, |verdict| verdict.held.is_some()) {
+            memory.undo(taken);
+        }
+        verdict
+    }
+
+    fn no_findings(&self) -> Vec<Option<Finding>> {
+        self.rules.iter().map(|_| None).collect()
+    }
+
+    fn row_marks(&self, batch: &RecordBatch) -> Result<Vec<Marks>, QualityError> {
+        let mark = |rule: &CompiledRule| {
+            let Judge::Row(kernel) = &rule.judge else {
+                return Ok(Marks::none(batch.num_rows()));
+            };
+            let when = chosen(rule.when.as_ref(), batch)?;
+            Ok(Marks::of(&kernel.passes(batch)?, when.as_ref()))
+        };
+        self.rules.iter().map(mark).collect()
     }
 
     /// Rows that do not go on.
-    fn failing(&self, marks: &[Vec<Mark>], rows: usize) -> Vec<bool> {
-        let hard: Vec<_> = self.rules.iter().zip(marks).filter(|(r, _)| stops(r)).map(|(_, m)| m).collect();
-        (0..rows).map(|row| hard.iter().any(|marks| marks[row] == Mark::Failed)).collect()
+    fn failing(&self, marks: &[Marks], rows: usize) -> BooleanBuffer {
+        let stopped = self.rules.iter().zip(marks).filter(|(rule, marks)| rule.stops_rows() && marks.failures > 0);
+        stopped.fold(BooleanBuffer::new_unset(rows), |all, (_, marks)| &all | &marks.failed)
     }
 
-    /// Marks duplicates row by row and returns how to undo what was remembered.
-    fn unique_marks(
+    /// Marks rows whose value does not stand in the other source.
+    fn reference_marks(
         &self,
-        state: &mut UniqueState,
+        commits: &CommitMemory,
         batch: &RecordBatch,
-        marks: &mut [Vec<Mark>],
-        failing: &mut [bool],
+        marks: &mut [Marks],
+    ) -> Result<(), QualityError> {
+        for (place, rule) in self.rules.iter().enumerate() {
+            if let Judge::Memory(MemoryCheck::Refers { column, .. }) = &rule.judge {
+                let keys = key_hashes(batch, std::slice::from_ref(column))?;
+                let known = keys.into_iter().map(|key| commits.is_known(place, key?));
+                let passes: BooleanArray = known.collect();
+                marks[place] = Marks::of(&passes, chosen(rule.when.as_ref(), batch)?.as_ref());
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks rows that contradict earlier ones, row by row, and returns how to undo what was remembered.
+    fn memory_marks(
+        &self,
+        memory: &mut Memory,
+        batch: &RecordBatch,
+        marks: &mut [Marks],
+        failing: &mut BooleanBuffer,
     ) -> Result<Vec<(usize, Undo)>, QualityError> {
+        let rules: Vec<_> = own(self).collect();
         let mut undo = Vec::new();
-        let positions: Vec<usize> =
-            (0..self.rules.len()).filter(|i| matches!(self.rules[*i].check, Check::Unique(_))).collect();
-        if positions.is_empty() {
+        if rules.is_empty() {
             return Ok(undo);
         }
-        let owners = owners(batch)?;
-        let keys = unique_rules(self).map(|columns| keys(batch, columns)).collect::<Result<Vec<_>, _>>()?;
-        for (row, owner) in owners.into_iter().enumerate() {
-            if failing[row] {
+        let at = positions(batch)?;
+        let said = rules.iter().map(|(_, rule, check)| entries(batch, rule, check)).collect::<Result<Vec<_>, _>>()?;
+        let mut stopped: Vec<bool> = failing.iter().collect();
+        let mut passes: Vec<Vec<Option<bool>>> = vec![vec![None; batch.num_rows()]; rules.len()];
+        for (row, owner) in at.into_iter().enumerate() {
+            if stopped[row] {
                 continue;
             }
-            for (nth, position) in positions.iter().enumerate() {
-                let Some(key) = keys[nth][row] else { continue };
-                let doubled = state.taken[nth].by_other(key, owner);
-                marks[*position][row] = if doubled { Mark::Failed } else { Mark::Passed };
-                failing[row] |= doubled && stops(&self.rules[*position]);
+            for (nth, (_, rule, _)) in rules.iter().enumerate() {
+                let Some(entry) = said[nth][row] else { continue };
+                let contradicts = memory.kept[nth].contradicts(entry, owner);
+                passes[nth][row] = Some(!contradicts);
+                stopped[row] |= contradicts && rule.stops_rows();
             }
-            if !failing[row] {
-                let taken = (0..positions.len()).map(|nth| (nth, state.take(nth, keys[nth][row], owner)));
+            if !stopped[row] {
+                let taken = (0..rules.len()).map(|nth| (nth, memory.take(nth, said[nth][row], owner)));
                 undo.extend(taken.filter_map(|(nth, taken)| taken.map(|taken| (nth, taken))));
             }
         }
+        for ((place, _, _), passes) in rules.iter().zip(passes) {
+            marks[*place] = Marks::of(&BooleanArray::from(passes), None);
+        }
+        *failing = BooleanBuffer::from(stopped);
         Ok(undo)
     }
 
-    fn verdict(&self, batch: &RecordBatch, marks: &[Vec<Mark>], failing: &[bool]) -> Result<Verdict, QualityError> {
-        let mut results = Vec::with_capacity(self.rules.len());
-        for (rule, marks) in self.rules.iter().zip(marks) {
-            results.push(result(rule, marks, batch)?);
+    /// What rules say about the commit as a whole; nothing when there is no commit.
+    fn findings(
+        &self,
+        commits: Option<&CommitMemory>,
+        batch: &RecordBatch,
+        marks: &[Marks],
+        failing: &BooleanBuffer,
+    ) -> Result<Vec<Option<Finding>>, QualityError> {
+        let Some(commits) = commits else {
+            return Ok(self.no_findings());
+        };
+        let mut going: Option<RecordBatch> = None;
+        let mut findings = Vec::with_capacity(self.rules.len());
+        for (place, rule) in self.rules.iter().enumerate() {
+            findings.push(match (&rule.judge, rule.mostly) {
+                (Judge::Commit(check), _) => {
+                    if going.is_none() {
+                        going = Some(going_on(batch, failing)?);
+                    }
+                    let rows = rule.looked_at(going.as_ref().unwrap_or(batch))?;
+                    check.judge(&rows, commits, place)?
+                }
+                (_, Some(wanted)) => marks[place].share_passed().map(|passed| Finding {
+                    holds: passed >= wanted,
+                    observed: format!("{:.4} % of rows pass, {} % are needed", 100.0 * passed, 100.0 * wanted),
+                }),
+                _ => None,
+            });
         }
-        let blocking =
-            |(rule, result): &(&CompiledRule, &RuleResult)| rule.severity == Severity::Block && result.failed > 0;
-        let blocked = self.rules.iter().zip(&results).find(blocking).map(|(rule, _)| rule.id.clone());
-        let mask: BooleanArray = failing.iter().map(|failing| Some(blocked.is_none() && !failing)).collect();
-        let reasons = (0..batch.num_rows()).filter(|row| !mask.value(*row)).map(|row| {
-            let failed = self.rules.iter().zip(marks).filter(|(_, marks)| marks[row] == Mark::Failed);
-            let ids: Vec<&str> = failed.map(|(rule, _)| rule.id.as_str()).collect();
-            // A row may be in order itself and share the fate of its commit.
-            if failing[row] { ids.join(",") } else { blocked.clone().unwrap_or_default() }
-        });
-        let reasons: StringArray = reasons.map(Some).collect();
-        let quarantined = with_reasons(&filter_record_batch(batch, &not(&mask)?)?, reasons)?;
-        Ok(Verdict { accepted: filter_record_batch(batch, &mask)?, mask, quarantined, blocked, results })
+        Ok(findings)
     }
 }
 
-fn stops(rule: &CompiledRule) -> bool {
-    rule.severity >= Severity::Quarantine
+impl CompiledRule {
+    /// The rows that the rule looks at.
+    pub(crate) fn looked_at(&self, batch: &RecordBatch) -> Result<RecordBatch, QualityError> {
+        match chosen(self.when.as_ref(), batch)? {
+            None => Ok(batch.clone()),
+            Some(when) => Ok(filter_record_batch(batch, &BooleanArray::new(when, None))?),
+        }
+    }
 }
 
-fn result(rule: &CompiledRule, marks: &[Mark], batch: &RecordBatch) -> Result<RuleResult, QualityError> {
-    let failed = || (0_u32..).zip(marks).filter(|(_, mark)| **mark == Mark::Failed).map(|(row, _)| row);
-    let first = UInt32Array::from_iter_values(failed().take(SAMPLES));
-    Ok(RuleResult {
-        id: rule.id.clone(),
-        severity: rule.severity,
-        dimension: rule.dimension,
-        checked: marks.iter().filter(|mark| **mark != Mark::Absent).count() as u64,
-        failed: failed().count() as u64,
-        samples: if first.is_empty() { vec![] } else { as_json(&take_record_batch(batch, &first)?)? },
-    })
-}
-
-fn as_json(rows: &RecordBatch) -> Result<Vec<String>, QualityError> {
-    let mut writer = LineDelimitedWriter::new(Vec::new());
-    writer.write(rows)?;
-    writer.finish()?;
-    Ok(String::from_utf8_lossy(&writer.into_inner()).lines().map(str::to_owned).collect())
-}
-
-fn with_reasons(rows: &RecordBatch, reasons: StringArray) -> Result<RecordBatch, QualityError> {
-    let mut fields: Vec<Field> = rows.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
-    fields.push(Field::new(columns::FAILED_RULES, DataType::Utf8, false));
-    let mut arrays = rows.columns().to_vec();
-    arrays.push(Arc::new(reasons));
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+/// The rows that are not failing; without a copy when that is all of them.
+pub(crate) fn going_on(batch: &RecordBatch, failing: &BooleanBuffer) -> Result<RecordBatch, QualityError> {
+    if failing.count_set_bits() == 0 {
+        return Ok(batch.clone());
+    }
+    Ok(filter_record_batch(batch, &BooleanArray::new(!failing, None))?)
 }

@@ -32,6 +32,9 @@ pub enum QualityError {
     /// Saved keys belong to other `unique` rules; rebuild them from the clean table.
     #[error("saved keys belong to other unique rules")]
     OtherRules,
+    /// A data contract cannot be read.
+    #[error("data contract: {0}")]
+    Contract(String),
     /// A columnar kernel failed.
     #[error("columnar kernel: {0}")]
     Arrow(#[from] ArrowError),
@@ -40,7 +43,7 @@ pub enum QualityError {
 impl Classified for QualityError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Rule { .. } | Self::Expression { .. } | Self::Batch(_) => ErrorKind::Invalid,
+            Self::Rule { .. } | Self::Expression { .. } | Self::Batch(_) | Self::Contract(_) => ErrorKind::Invalid,
             Self::Damaged(_) => ErrorKind::Corrupt,
             Self::OtherRules => ErrorKind::Conflict,
             Self::Arrow(_) => ErrorKind::Internal,
@@ -55,6 +58,7 @@ impl Classified for QualityError {
             Self::Damaged(_) => 704,
             Self::OtherRules => 705,
             Self::Arrow(_) => 706,
+            Self::Contract(_) => 707,
         })
     }
 }

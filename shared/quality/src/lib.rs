@@ -1,22 +1,31 @@
 //! Data-quality rules, verdicts, scores and freshness.
 //!
-//! [`Rules::compile`] types the rules of a source once. [`Rules::check`] then splits batches into accepted and
-//! quarantined rows, with a count per rule and a few rows as evidence. Row rules are stateless, so the stream and
-//! the table come to the same verdict; `unique` remembers keys in a bounded [`UniqueState`] that its owner keeps.
-//! Pure: no clock, no files.
+//! [`Rules::compile`] types the rules of a source once. A rule judges single rows (a kernel over whole columns that
+//! gives a bit mask), rows with memory ([`Memory`], [`CommitMemory`]), or the rows of a commit together.
+//! [`Rules::check`] applies what a stream can tell; [`Rules::check_commit`] applies everything. Both split a batch into
+//! accepted and quarantined rows, with a count per rule and a few rows as evidence. [`suggest`] proposes rules from
+//! history; [`contract`] speaks ODCS. Pure: no clock, no files.
 
 mod check;
+mod commit;
+pub mod contract;
 mod error;
 mod freshness;
+mod marks;
+mod memory;
 mod report;
+mod row;
 mod rule;
 mod score;
-mod unique;
+pub mod suggest;
+mod verdict;
 
-pub use check::{RuleResult, Verdict, merge_results};
+pub use commit::CommitMemory;
 pub use error::QualityError;
 pub use freshness::{Freshness, FreshnessState};
+pub use memory::{Memory, Position, positions};
 pub use report::QualityReport;
-pub use rule::{Dimension, Rules};
+pub use rule::Rules;
 pub use score::{QualityScore, score};
-pub use unique::UniqueState;
+pub use tidemill_spec::Dimension;
+pub use verdict::{RuleResult, Verdict, merge_results};

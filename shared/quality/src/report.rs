@@ -1,7 +1,7 @@
 //! What one commit says about the quality of its rows: written by validation, read by whoever shows it.
 
-use crate::check::RuleResult;
 use crate::score::QualityScore;
+use crate::verdict::RuleResult;
 use serde::{Deserialize, Serialize};
 use tidemill_stats::TableProfile;
 use tidemill_types::Millis;
@@ -15,7 +15,10 @@ pub struct QualityReport {
     pub checked: u64,
     /// Rows in quarantine.
     pub quarantined: u64,
-    /// Rule that blocked the whole commit.
+    /// Rule for which the whole commit was held back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+    /// Rule with severity `block` that failed.
     pub blocked: Option<String>,
     /// Results by rule.
     pub rules: Vec<RuleResult>,

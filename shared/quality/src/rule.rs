@@ -1,29 +1,13 @@
-//! Rules, typed: which rows fail.
+//! Rules, typed: each is a test of rows, a test of rows with memory, or a test of commits.
 
+use crate::commit::{self, CommitCheck};
 use crate::error::QualityError;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Schema};
-use regex::{Regex, RegexBuilder};
-use serde::{Deserialize, Serialize};
+use crate::memory::{self, MemoryCheck};
+use crate::row::{self, Condition, Kernel};
+use arrow::datatypes::{DataType, Schema};
 use std::collections::HashSet;
-use tidemill_expr::{Compiled, ExprError};
-use tidemill_spec::{Rule, Severity, Source};
-
-/// Largest compiled size of a pattern, in bytes.
-const PATTERN_BYTES: usize = 1 << 20;
-
-/// The side of quality that a rule speaks about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Dimension {
-    /// Values are possible: `range`, `in_set`, `regex`.
-    Accuracy,
-    /// Values are there: `not_null`.
-    Completeness,
-    /// Values agree with each other: `unique`, `expr`.
-    Consistency,
-}
+use tidemill_expr::Compiled;
+use tidemill_spec::{Dimension, Rule, Severity, Source};
 
 /// The rules of one source, ready to run.
 #[derive(Debug)]
@@ -36,34 +20,39 @@ pub(crate) struct CompiledRule {
     pub(crate) id: String,
     pub(crate) severity: Severity,
     pub(crate) dimension: Dimension,
-    pub(crate) check: Check,
+    /// Only rows for which this is true are looked at.
+    pub(crate) when: Option<Condition>,
+    pub(crate) mostly: Option<f64>,
+    pub(crate) judge: Judge,
 }
 
+/// Who judges.
 #[derive(Debug)]
-pub(crate) enum Check {
-    NotNull(String),
-    Range { column: String, min: Option<f64>, max: Option<f64> },
-    InSet { column: String, values: HashSet<String> },
-    Matches { column: String, pattern: Regex },
-    Unique(Vec<String>),
-    Holds(Compiled),
+pub(crate) enum Judge {
+    /// Each row by itself.
+    Row(Kernel),
+    /// Each row, beside what was seen before.
+    Memory(MemoryCheck),
+    /// The rows of a commit together.
+    Commit(Box<dyn CommitCheck>),
 }
 
 impl Rules {
     /// Types the rules of a source, in the order given.
     ///
     /// # Errors
-    /// A rule without exactly one check, with a column that is not declared or has the wrong type, with bounds
-    /// that exclude everything, or with a pattern or expression that cannot be read.
+    /// A rule with a column that is not declared or has the wrong type, with bounds that exclude everything, or with
+    /// a pattern or expression that cannot be read.
     pub fn compile(source: &Source, rules: &[Rule]) -> Result<Self, QualityError> {
         let schema = source.declared_schema();
         let mut seen = HashSet::new();
         let mut compiled = Vec::with_capacity(rules.len());
         for rule in rules {
+            let typing = Typing { rule, schema: &schema, event_time: &source.event_time };
             if rule.id.is_empty() || rule.id.contains(',') || !seen.insert(&rule.id) {
-                return Err(bad(rule, "ids must be unique, not empty and without commas"));
+                return Err(typing.bad("ids must be unique, not empty and without commas"));
             }
-            compiled.push(compile(rule, &schema)?);
+            compiled.push(compile(&typing)?);
         }
         Ok(Self { rules: compiled })
     }
@@ -74,139 +63,100 @@ impl Rules {
     }
 }
 
-fn bad(rule: &Rule, message: impl Into<String>) -> QualityError {
-    QualityError::Rule { rule: rule.id.clone(), message: message.into() }
-}
-
-fn compile(rule: &Rule, schema: &Schema) -> Result<CompiledRule, QualityError> {
-    let mut checks = Vec::new();
-    if let Some(column) = &rule.not_null {
-        typed(rule, schema, column, |_| true, "of any type")?;
-        checks.push((Dimension::Completeness, Check::NotNull(column.clone())));
-    }
-    if let Some(range) = &rule.range {
-        typed(rule, schema, &range.column, DataType::is_numeric, "a number")?;
-        let (low, high) = (range.min.unwrap_or(f64::NEG_INFINITY), range.max.unwrap_or(f64::INFINITY));
-        // Written so that a NaN bound is refused too.
-        if (range.min.is_none() && range.max.is_none()) || low.is_nan() || high.is_nan() || low > high {
-            return Err(bad(rule, "a range needs min or max, and min must not be above max"));
-        }
-        let check = Check::Range { column: range.column.clone(), min: range.min, max: range.max };
-        checks.push((Dimension::Accuracy, check));
-    }
-    if let Some(set) = &rule.in_set {
-        typed(rule, schema, &set.column, is_text, "a text")?;
-        let check = Check::InSet { column: set.column.clone(), values: set.values.iter().cloned().collect() };
-        checks.push((Dimension::Accuracy, check));
-    }
-    if let Some(regex) = &rule.regex {
-        typed(rule, schema, &regex.column, is_text, "a text")?;
-        let pattern = RegexBuilder::new(&regex.pattern).size_limit(PATTERN_BYTES).build();
-        let pattern = pattern.map_err(|e| bad(rule, e.to_string()))?;
-        checks.push((Dimension::Accuracy, Check::Matches { column: regex.column.clone(), pattern }));
-    }
-    if let Some(columns) = &rule.unique {
-        if columns.is_empty() {
-            return Err(bad(rule, "unique needs at least one column"));
-        }
-        for column in columns {
-            typed(rule, schema, column, |_| true, "of any type")?;
-        }
-        checks.push((Dimension::Consistency, Check::Unique(columns.clone())));
-    }
-    if let Some(text) = &rule.expr {
-        let compiled =
-            Compiled::new(text, schema).map_err(|source| QualityError::Expression { rule: rule.id.clone(), source })?;
-        if *compiled.data_type() != DataType::Boolean {
-            return Err(bad(rule, format!("a condition is needed, this has type {}", compiled.data_type())));
-        }
-        checks.push((Dimension::Consistency, Check::Holds(compiled)));
-    }
-    let one = <[_; 1]>::try_from(checks);
-    let [(dimension, check)] =
-        one.map_err(|_| bad(rule, "give exactly one of not_null, range, in_set, regex, unique and expr"))?;
-    Ok(CompiledRule { id: rule.id.clone(), severity: rule.on_fail, dimension, check })
-}
-
-fn typed(
-    rule: &Rule,
-    schema: &Schema,
-    column: &str,
-    fits: impl Fn(&DataType) -> bool,
-    needed: &str,
-) -> Result<(), QualityError> {
-    let field = schema.field_with_name(column).map_err(|_| bad(rule, format!("there is no column {column}")))?;
-    if fits(field.data_type()) {
-        return Ok(());
-    }
-    Err(bad(rule, format!("column {column} has type {}, {needed} is needed", field.data_type())))
-}
-
-fn is_text(data_type: &DataType) -> bool {
-    *data_type == DataType::Utf8
-}
-
-/// Outcome of a rule on one row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
-    Passed,
-    Failed,
-    /// Null: nothing to test.
-    Absent,
-}
-
 impl CompiledRule {
-    /// The mark of every row; `None` for `unique`, which looks beyond the row.
-    pub(crate) fn marks(&self, batch: &RecordBatch) -> Result<Option<Vec<Mark>>, QualityError> {
-        let marks = match &self.check {
-            Check::Unique(_) => return Ok(None),
-            Check::NotNull(name) => {
-                let array = column(batch, name)?;
-                (0..array.len()).map(|i| mark(array.is_valid(i))).collect()
-            }
-            Check::Range { column: name, min, max } => {
-                let array = cast(column(batch, name)?, &DataType::Float64)?;
-                // A NaN lies in no range.
-                let inside = |v: f64| min.unwrap_or(f64::NEG_INFINITY) <= v && v <= max.unwrap_or(f64::INFINITY);
-                array.as_primitive::<Float64Type>().iter().map(|v| optional(v.map(inside))).collect()
-            }
-            Check::InSet { column: name, values } => texts(batch, name, |text| values.contains(text))?,
-            Check::Matches { column: name, pattern } => texts(batch, name, |text| pattern.is_match(text))?,
-            Check::Holds(expr) => self.holds(expr, batch)?,
-        };
-        Ok(Some(marks))
+    /// Whether a failing row is set aside by itself.
+    pub(crate) fn stops_rows(&self) -> bool {
+        self.severity >= Severity::Quarantine && self.mostly.is_none() && !matches!(self.judge, Judge::Commit(_))
+    }
+}
+
+fn compile(typing: &Typing<'_>) -> Result<CompiledRule, QualityError> {
+    let rule = typing.rule;
+    let judge = match row::compile(typing, &rule.check)? {
+        Some(kernel) => Judge::Row(kernel),
+        None => match memory::compile(typing, &rule.check)? {
+            Some(check) => Judge::Memory(check),
+            None => Judge::Commit(commit::compile(typing, &rule.check)?),
+        },
+    };
+    if let Some(share) = rule.mostly
+        && (!(share > 0.0 && share <= 1.0) || matches!(judge, Judge::Commit(_)))
+    {
+        return Err(typing.bad("mostly is a share in (0, 1] of rows, and rules on the commit as a whole have none"));
+    }
+    Ok(CompiledRule {
+        id: rule.id.clone(),
+        severity: rule.on_fail,
+        dimension: rule.check.kind().dimension,
+        when: rule.when.as_deref().map(|text| typing.condition(text)).transpose()?,
+        mostly: rule.mostly,
+        judge,
+    })
+}
+
+/// What compiling a rule needs to know.
+pub(crate) struct Typing<'a> {
+    pub(crate) rule: &'a Rule,
+    pub(crate) schema: &'a Schema,
+    pub(crate) event_time: &'a str,
+}
+
+impl Typing<'_> {
+    pub(crate) fn bad(&self, message: impl Into<String>) -> QualityError {
+        QualityError::Rule { rule: self.rule.id.clone(), message: message.into() }
     }
 
-    fn holds(&self, expr: &Compiled, batch: &RecordBatch) -> Result<Vec<Mark>, QualityError> {
-        match expr.evaluate(batch) {
-            Ok(array) => Ok(array.as_boolean().iter().map(optional).collect()),
-            // One row that overflows must not stop the others: it fails the rule, alone.
-            Err(ExprError::Overflow { .. } | ExprError::Kernel { .. }) if batch.num_rows() > 1 => {
-                let half = batch.num_rows() / 2;
-                let mut marks = self.holds(expr, &batch.slice(0, half))?;
-                marks.extend(self.holds(expr, &batch.slice(half, batch.num_rows() - half))?);
-                Ok(marks)
-            }
-            Err(ExprError::Overflow { .. } | ExprError::Kernel { .. }) => Ok(vec![Mark::Failed; batch.num_rows()]),
-            Err(source) => Err(QualityError::Expression { rule: self.id.clone(), source }),
+    pub(crate) fn type_of(&self, column: &str) -> Result<&DataType, QualityError> {
+        let field = self.schema.field_with_name(column);
+        Ok(field.map_err(|_| self.bad(format!("there is no column {column}")))?.data_type())
+    }
+
+    fn typed(&self, column: &str, fits: impl Fn(&DataType) -> bool, needed: &str) -> Result<(), QualityError> {
+        let found = self.type_of(column)?;
+        if fits(found) {
+            return Ok(());
         }
+        Err(self.bad(format!("column {column} has type {found}, {needed} is needed")))
+    }
+
+    pub(crate) fn any(&self, column: &str) -> Result<(), QualityError> {
+        self.typed(column, |_| true, "any")
+    }
+
+    pub(crate) fn number(&self, column: &str) -> Result<(), QualityError> {
+        self.typed(column, DataType::is_numeric, "a number")
+    }
+
+    pub(crate) fn is_text(&self, column: &str) -> bool {
+        self.type_of(column).is_ok_and(|found| *found == DataType::Utf8)
+    }
+
+    pub(crate) fn text(&self, column: &str) -> Result<(), QualityError> {
+        self.typed(column, |found| *found == DataType::Utf8, "a text")
+    }
+
+    pub(crate) fn instant(&self, column: &str) -> Result<(), QualityError> {
+        self.typed(column, |found| matches!(found, DataType::Timestamp(_, _)), "an instant")
+    }
+
+    /// An expression over the row that is true or false.
+    pub(crate) fn condition(&self, text: &str) -> Result<Condition, QualityError> {
+        let rule = self.rule.id.clone();
+        let expr = Compiled::new(text, self.schema)
+            .map_err(|source| QualityError::Expression { rule: rule.clone(), source })?;
+        if *expr.data_type() != DataType::Boolean {
+            return Err(self.bad(format!("a condition is needed, this has type {}", expr.data_type())));
+        }
+        Ok(Condition { rule, expr })
     }
 }
 
-fn mark(passed: bool) -> Mark {
-    if passed { Mark::Passed } else { Mark::Failed }
-}
-
-fn optional(passed: Option<bool>) -> Mark {
-    passed.map_or(Mark::Absent, mark)
-}
-
-fn texts(batch: &RecordBatch, name: &str, test: impl Fn(&str) -> bool) -> Result<Vec<Mark>, QualityError> {
-    let array = cast(column(batch, name)?, &DataType::Utf8)?;
-    Ok(array.as_string::<i32>().iter().map(|text| optional(text.map(&test))).collect())
-}
-
-/// A column by name.
-pub(crate) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, QualityError> {
-    batch.column_by_name(name).ok_or_else(|| QualityError::Batch(format!("column {name} is missing")))
+/// Bounds that leave something between them; an absent one is open.
+pub(crate) fn bounds(typing: &Typing<'_>, low: Option<f64>, high: Option<f64>) -> Result<(f64, f64), QualityError> {
+    let none = low.is_none() && high.is_none();
+    let (low, high) = (low.unwrap_or(f64::NEG_INFINITY), high.unwrap_or(f64::INFINITY));
+    if none || low.is_nan() || high.is_nan() || low > high {
+        return Err(typing.bad("bounds are needed: one at least, and the lower must not be above the upper"));
+    }
+    Ok((low, high))
 }

@@ -8,10 +8,10 @@
 //!
 //! A side about which nothing was checked or promised scores 100, and the formula says so.
 
-use crate::check::RuleResult;
 use crate::freshness::{Freshness, FreshnessState};
-use crate::rule::Dimension;
+use crate::verdict::RuleResult;
 use serde::{Deserialize, Serialize};
+use tidemill_spec::Dimension;
 use tidemill_stats::TableProfile;
 use tidemill_types::columns;
 

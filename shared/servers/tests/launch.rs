@@ -54,6 +54,27 @@ async fn parallel_requests_share_one_download() {
     assert_eq!(a.unwrap(), b.unwrap());
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn postgresql_starts_crashes_and_starts_again_also_for_root() {
+    use tidemill_servers::{PostgresOptions, PostgresServer, postgresql};
+    let obtain = Obtain::from_env();
+    // From wherever it is found, and from the wheel.
+    for obtain in [obtain.clone(), Obtain { search_path: Vec::new(), ..obtain }] {
+        let dir = tempfile::tempdir().unwrap();
+        let programs = postgresql(&obtain).await.unwrap();
+        let mut server = PostgresServer::start(PostgresOptions::new(programs, dir.path())).await.unwrap();
+        let port = server.port();
+        server.kill().await.unwrap();
+        assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
+        server.restart().await.unwrap();
+        assert_eq!(server.port(), port);
+        TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let data = dir.path().join("data/PG_VERSION");
+        assert!(data.is_file());
+    }
+}
+
 #[tokio::test]
 async fn seaweedfs_starts_with_a_bucket_and_refuses_strangers() {
     let dir = tempfile::tempdir().unwrap();

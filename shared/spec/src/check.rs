@@ -2,9 +2,11 @@
 //! have the right type.
 
 use crate::error::SpecProblem;
-use crate::model::{Definition, Input, Rule, Source, Spec};
+use crate::model::{Definition, Input, Source, Spec};
 use crate::parse::nearest;
+use crate::rule::{Check, Rule, Scope};
 use arrow::datatypes::{DataType, Field, Schema};
+use std::collections::BTreeMap;
 use tidemill_expr::Compiled;
 use tidemill_types::{Millis, SourceName, columns};
 
@@ -69,12 +71,13 @@ impl Spec {
             let path = format!("quality.{name}");
             if found.name(&path, "source", name.as_str(), self.sources.keys().map(SourceName::as_str)) {
                 for rule in rules {
-                    check_rule(&mut found, &path, &self.sources[name], rule);
+                    check_rule(&mut found, &path, &self.sources, &self.sources[name], rule);
                 }
             }
         }
         self.check_features(&mut found);
         self.check_learning(&mut found);
+        found.0.extend(self.retention.problems(&self.sources.keys().map(SourceName::as_str).collect()));
         found.0
     }
 
@@ -245,27 +248,33 @@ fn check_source(found: &mut Problems, name: &SourceName, source: &Source) {
         let reserved = column.starts_with(columns::PREFIX) || column == "as_of";
         found.require(!reserved, &format!("{path}.columns.{column}"), "this name is reserved");
     }
+    let more = crate::check_pii::problems(source);
+    for (below, message, mend) in crate::check_origin::problems(source).into_iter().chain(more) {
+        found.add(format!("{path}.{below}"), message, mend);
+    }
 }
 
-fn check_rule(found: &mut Problems, path: &str, source: &Source, rule: &Rule) {
+fn check_rule(found: &mut Problems, path: &str, sources: &BTreeMap<SourceName, Source>, source: &Source, rule: &Rule) {
     let path = format!("{path}.{}", rule.id);
-    let columns = || source.columns.keys().map(String::as_str);
-    let checks = [
-        rule.not_null.is_some(),
-        rule.range.is_some(),
-        rule.in_set.is_some(),
-        rule.regex.is_some(),
-        rule.unique.is_some(),
-        rule.expr.is_some(),
-    ];
-    let one = checks.iter().filter(|c| **c).count() == 1;
-    found.require(one, &path, "a rule has exactly one of not_null, range, in_set, regex, unique, expr");
-    let named = rule.not_null.iter().chain(rule.range.iter().map(|r| &r.column));
-    let named = named.chain(rule.in_set.iter().map(|r| &r.column)).chain(rule.regex.iter().map(|r| &r.column));
-    for column in named.chain(rule.unique.iter().flatten()) {
-        found.name(&path, "column", column, columns());
+    for column in rule.columns() {
+        found.name(&path, "column", column, source.columns.keys().map(String::as_str));
     }
-    if let Some(text) = &rule.expr {
+    for text in rule.conditions() {
         found.expr(&path, text, &source.declared_schema(), is_boolean, "a boolean");
+    }
+    let share = rule.mostly.is_none_or(|share| share > 0.0 && share <= 1.0);
+    found.require(share, &path, "mostly is a share: it must lie in (0, 1]");
+    let by_row = rule.check.kind().scope != Scope::Commit;
+    found.require(rule.mostly.is_none() || by_row, &path, "mostly is for rules on rows; this one judges the commit");
+    let Check::Refers(reference) = &rule.check else {
+        return;
+    };
+    let Some((other, column)) = reference.to.split_once('.') else {
+        found.require(false, &path, "to is written source.column");
+        return;
+    };
+    if found.name(&path, "source", other, sources.keys().map(SourceName::as_str)) {
+        let columns = sources.iter().filter(|(name, _)| name.as_str() == other).flat_map(|(_, s)| s.columns.keys());
+        found.name(&path, "column", column, columns.map(String::as_str));
     }
 }

@@ -5,15 +5,23 @@
 //! defaults are filled in, so nothing downstream decides one. Pure: takes text, returns values.
 
 mod check;
+mod check_origin;
+mod check_pii;
 pub use check::{kpi_schema, trigger_schema};
 mod duration;
 mod error;
 pub mod model;
+mod origin;
 mod parse;
 pub mod replay;
+mod retention;
+pub mod rule;
 
 pub use duration::Span;
 pub use error::{SpecError, SpecProblem};
 pub use model::*;
-pub use parse::locate;
+pub use origin::*;
+pub use parse::{locate, read_yaml, write_yaml};
 pub use replay::{ReplayPlan, ReplayStream};
+pub use retention::{Hold, Retention, RetentionClass};
+pub use rule::*;

@@ -1,11 +1,12 @@
 //! The spec as types. Field documentation is the reference manual of the format.
 
-use crate::Span;
+use crate::{Origin, Retention, Rule, Span};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidemill_conform::{ColumnDef, ConformSchema};
+use tidemill_privacy::{Declaration, Masks};
 use tidemill_types::{DeploymentName, Millis, ProjectName, SourceName, columns};
 
 /// A whole project, checked.
@@ -45,6 +46,9 @@ pub struct Spec {
     /// When to train again; absent: every month.
     #[serde(default)]
     pub retrain: Retrain,
+    /// How long data are kept; absent: rows for good, superseded versions for a week.
+    #[serde(default, skip_serializing_if = "Retention::is_silent")]
+    pub retention: Retention,
 }
 
 /// The problem statement.
@@ -120,6 +124,9 @@ pub struct Source {
     /// What the source is for.
     #[serde(default)]
     pub role: SourceRole,
+    /// Where ingestion fetches rows; absent: producers publish them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Origin>,
     /// Declared columns; rows must have exactly these.
     pub columns: BTreeMap<String, Column>,
 }
@@ -145,6 +152,12 @@ pub struct Column {
     /// Whether values may be absent.
     #[serde(default)]
     pub nullable: bool,
+    /// Which personal data the values are, or `none`; absent: nobody has said, and validation looks at them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pii: Option<Declaration>,
+    /// Whether the values are an attribute that law protects, such as sex or age.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
 }
 
 /// Types a declared column can have.
@@ -183,6 +196,13 @@ impl ColumnType {
 }
 
 impl Source {
+    /// The columns that the project calls personal data: masked wherever rows are shown.
+    #[must_use]
+    pub fn masks(&self) -> Masks {
+        let classified = self.columns.iter().filter_map(|(name, column)| Some((name.clone(), column.pii?.class()?)));
+        classified.collect()
+    }
+
     /// Declared columns only, in name order.
     #[must_use]
     pub fn declared_schema(&self) -> Schema {
@@ -215,82 +235,6 @@ impl Source {
         fields.push(Field::new(columns::KNOWN_AT, Millis::arrow_type(), false));
         Arc::new(Schema::new(fields))
     }
-}
-
-/// What happens to rows that fail a rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Counted and shown; the row goes on.
-    #[default]
-    Warn,
-    /// The row goes to the quarantine table.
-    Quarantine,
-    /// The whole commit goes to the quarantine table and an alert is raised.
-    Block,
-}
-
-/// One quality rule. Exactly one of the check keys is set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// Name of the rule in results.
-    pub id: String,
-    /// The column is never null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_null: Option<String>,
-    /// Values lie between the bounds, both inclusive; null passes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub range: Option<RangeRule>,
-    /// Values are among those listed; null passes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub in_set: Option<SetRule>,
-    /// Values match the pattern; null passes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub regex: Option<RegexRule>,
-    /// No two rows have equal values in these columns; the first row wins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unique: Option<Vec<String>>,
-    /// A boolean expression over the columns; null passes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expr: Option<String>,
-    /// What happens to failing rows.
-    #[serde(default)]
-    pub on_fail: Severity,
-}
-
-/// Bounds of a range rule; an absent bound is open.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RangeRule {
-    /// Column under test.
-    pub column: String,
-    /// Smallest allowed value.
-    #[serde(default)]
-    pub min: Option<f64>,
-    /// Largest allowed value.
-    #[serde(default)]
-    pub max: Option<f64>,
-}
-
-/// Allowed values of a text column.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetRule {
-    /// Column under test.
-    pub column: String,
-    /// Allowed values.
-    pub values: Vec<String>,
-}
-
-/// Pattern of a text column.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RegexRule {
-    /// Column under test.
-    pub column: String,
-    /// Regular expression, searched anywhere in the value unless anchored.
-    pub pattern: String,
 }
 
 /// The feature set: entity rows, stateful inputs, and expressions over both.

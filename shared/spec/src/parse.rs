@@ -2,6 +2,8 @@
 
 use crate::error::{SpecError, SpecProblem};
 use crate::model::{FeatureKind, Spec, Split};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tidemill_types::Digest;
 
 /// Largest accepted spec, in bytes.
@@ -56,6 +58,25 @@ impl Spec {
         // Every map of the model is ordered, so the JSON text is canonical.
         Digest::of(serde_json::to_string(self).unwrap_or_default().as_bytes())
     }
+}
+
+/// Reads a part of a spec, or any other small YAML document.
+///
+/// # Errors
+/// [`SpecError::Syntax`] for the first thing that cannot be read.
+pub fn read_yaml<T: DeserializeOwned>(text: &str) -> Result<T, SpecError> {
+    serde_saphyr::from_str(text).map_err(|e| SpecError::Syntax(syntax_problem(text, &e)))
+}
+
+/// Writes a value as YAML.
+///
+/// # Errors
+/// A value that YAML cannot express.
+pub fn write_yaml(value: &impl Serialize) -> Result<String, SpecError> {
+    serde_saphyr::to_string(value).map_err(|e| {
+        let message = e.to_string();
+        SpecError::Syntax(SpecProblem { path: String::new(), line: None, column: None, message, mend: None })
+    })
 }
 
 fn syntax_problem(text: &str, error: &serde_saphyr::Error) -> SpecProblem {

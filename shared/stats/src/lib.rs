@@ -10,12 +10,16 @@ pub mod drift;
 pub mod error;
 pub mod hypothesis;
 pub mod profile;
+pub mod repeats;
+pub mod sample;
 pub mod sketch;
+pub mod times;
 
+mod hash;
 mod values;
 
 pub use drift::{Distribution, FeatureDrift, Reference, Verdict, family};
 pub use error::{Error, Result};
-pub use profile::{ColumnProfile, TableProfile};
-pub use sketch::{Distinct, Histogram, Moments, Quantiles, TopK};
-pub use values::Kind;
+pub use profile::{ColumnProfile, Reading, TableProfile};
+pub use sketch::{Distinct, Extreme, Extremes, Histogram, Moments, Quantiles, TopK};
+pub use values::{Kind, floats, millis, texts};

@@ -1,8 +1,10 @@
 //! Column and table profiles: everything known about a batch, mergeable with the next one.
 
-use crate::values::{self, Kind};
-use crate::{Distinct, Error, Histogram, Moments, Quantiles, Result, TopK};
-use arrow::array::{Array, ArrayRef, RecordBatch};
+mod column;
+
+use crate::values::Kind;
+use crate::{Distinct, Error, Extremes, Histogram, Moments, Quantiles, Result, TopK};
+use arrow::array::{ArrayRef, RecordBatch};
 use serde::{Deserialize, Serialize};
 
 /// Summary of one column.
@@ -20,16 +22,42 @@ pub struct ColumnProfile {
     pub nans: u64,
     /// Infinite rows.
     pub infs: u64,
+    /// Zeros (numeric columns); absent in profiles that older versions wrote, as all that follow with a default.
+    #[serde(default)]
+    pub zeros: u64,
+    /// Values below zero (numeric columns).
+    #[serde(default)]
+    pub negatives: u64,
+    /// Texts that are empty or white space only.
+    #[serde(default)]
+    pub blanks: u64,
     /// Moments of the finite values (numeric and instant columns).
     pub moments: Moments,
     /// Quantiles of the finite values (numeric and instant columns).
     pub quantiles: Quantiles,
+    /// The outermost values with exact counts (numeric columns).
+    #[serde(default)]
+    pub extremes: Extremes,
+    /// Moments of the lengths in characters (text columns).
+    #[serde(default)]
+    pub lengths: Moments,
     /// Distinct non-null values.
     pub distinct: Distinct,
-    /// Frequent values (text and boolean columns).
+    /// Frequent values; numbers as they are written, instants in milliseconds.
     pub topk: TopK,
     /// Counts in reference bins, when edges were given.
     pub histogram: Option<Histogram>,
+}
+
+/// How a batch is read into a profile.
+#[derive(Debug, Default)]
+pub struct Reading<'a> {
+    /// Values that are expected in all, so that quantiles of very many are drawn; zero if unknown.
+    pub expected: u64,
+    /// Place of the batch in the whole, so that parts that are read apart toss their own coins.
+    pub first_row: u64,
+    /// Takes one word a row that identifies its value; must be as long as the batch.
+    pub words: Option<&'a mut [u64]>,
 }
 
 impl ColumnProfile {
@@ -43,8 +71,13 @@ impl ColumnProfile {
             nulls: 0,
             nans: 0,
             infs: 0,
+            zeros: 0,
+            negatives: 0,
+            blanks: 0,
             moments: Moments::default(),
             quantiles: Quantiles::default(),
+            extremes: Extremes::default(),
+            lengths: Moments::default(),
             distinct: Distinct::default(),
             topk: TopK::default(),
             histogram: None,
@@ -65,50 +98,7 @@ impl ColumnProfile {
     /// # Errors
     /// An array of another kind than the profile's.
     pub fn update(&mut self, array: &ArrayRef) -> Result<()> {
-        let kind = Kind::of(array.data_type());
-        if kind != self.kind {
-            return Err(mismatch("kind of column", &self.kind, &kind));
-        }
-        match kind {
-            Kind::Numeric | Kind::Instant => self.update_numbers(array)?,
-            Kind::Boolean | Kind::Text => self.update_texts(array)?,
-            Kind::Other => {}
-        }
-        self.count += array.len() as u64;
-        self.nulls += array.logical_null_count() as u64;
-        Ok(())
-    }
-
-    fn update_numbers(&mut self, array: &ArrayRef) -> Result<()> {
-        let numbers = values::floats(array)?;
-        let mut finite = Vec::with_capacity(numbers.len());
-        for value in numbers.iter().flatten() {
-            if value.is_finite() {
-                finite.push(value);
-            } else if value.is_nan() {
-                self.nans += 1;
-            } else {
-                self.infs += 1;
-            }
-        }
-        self.moments.merge(&Moments::of(&finite));
-        for value in &finite {
-            self.quantiles.update(*value);
-        }
-        values::number_bytes(array, &numbers, |bytes| self.distinct.update(bytes));
-        if let Some(histogram) = &mut self.histogram {
-            numbers.iter().for_each(|value| histogram.update(value));
-        }
-        Ok(())
-    }
-
-    fn update_texts(&mut self, array: &ArrayRef) -> Result<()> {
-        let texts = values::texts(array)?;
-        for text in texts.iter().flatten() {
-            self.distinct.update(text.as_bytes());
-        }
-        self.topk.update(texts.iter().flatten());
-        Ok(())
+        self.read(array, Reading::default())
     }
 
     /// Adds everything behind `other`.
@@ -131,11 +121,32 @@ impl ColumnProfile {
         self.nulls += other.nulls;
         self.nans += other.nans;
         self.infs += other.infs;
+        self.zeros += other.zeros;
+        self.negatives += other.negatives;
+        self.blanks += other.blanks;
+        self.extremes.merge(&other.extremes);
+        self.lengths.merge(&other.lengths);
         self.moments.merge(&other.moments);
         self.quantiles.merge(&other.quantiles);
         self.distinct.merge(&other.distinct);
         self.topk.merge(&other.topk);
         Ok(())
+    }
+
+    /// Rows with a value: neither null nor NaN.
+    #[must_use]
+    pub fn present(&self) -> u64 {
+        self.count.saturating_sub(self.nulls + self.nans)
+    }
+
+    /// Number of different values, and whether it is exact rather than estimated.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate of a count")]
+    pub fn distinct_values(&self) -> (u64, bool) {
+        if self.topk.is_exact() && !self.topk.entries().is_empty() {
+            return (self.topk.entries().len() as u64, true);
+        }
+        ((self.distinct.estimate().round() as u64).min(self.present()), self.present() == 0)
     }
 
     /// Share of rows that are null or NaN; zero for an empty profile.

@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 /// How a column is summarised.
@@ -51,8 +51,11 @@ fn cast(array: &ArrayRef, to: &DataType, wanted: &'static str) -> Result<ArrayRe
     cast_with_options(array, to, &STRICT).map_err(|_| Error::Type { wanted, data_type: array.data_type().to_string() })
 }
 
-/// A numeric or instant column as `f64` (instants in milliseconds).
-pub(crate) fn floats(array: &ArrayRef) -> Result<Float64Array> {
+/// A numeric or instant column as `f64` (instants in milliseconds since 1970-01-01T00:00:00Z).
+///
+/// # Errors
+/// A column of another kind, or values outside `f64`.
+pub fn floats(array: &ArrayRef) -> Result<Float64Array> {
     let plain = match array.data_type() {
         DataType::Dictionary(_, value) => cast(array, value, "plain values")?,
         _ => array.clone(),
@@ -71,27 +74,75 @@ pub(crate) fn floats(array: &ArrayRef) -> Result<Float64Array> {
     Ok(cast(&numbers, &DataType::Float64, "numbers")?.as_primitive::<Float64Type>().clone())
 }
 
+/// The instants of a column in milliseconds since 1970-01-01T00:00:00Z, without nulls.
+///
+/// # Errors
+/// A column of another kind.
+pub fn millis(array: &ArrayRef) -> Result<Vec<i64>> {
+    Ok(floats(array)?.iter().flatten().map(|at| at as i64).collect())
+}
+
 /// A text or boolean column as UTF-8.
-pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray> {
+///
+/// # Errors
+/// A column of another kind.
+pub fn texts(array: &ArrayRef) -> Result<StringArray> {
     Ok(cast(array, &DataType::Utf8, "text")?.as_string::<i32>().clone())
 }
 
-/// Calls `visit` with bytes that identify each non-null value; equal numbers of different types give equal bytes.
-pub(crate) fn number_bytes(array: &ArrayRef, floats: &Float64Array, mut visit: impl FnMut(&[u8])) {
-    const EXACT: u64 = 1 << 53;
-    if array.data_type() == &DataType::Int64 {
-        for value in array.as_primitive::<Int64Type>().iter().flatten() {
-            // Beyond 2⁵³ neighbours share one f64; identifiers live there and must stay apart.
-            if value.unsigned_abs() > EXACT {
-                visit(&value.to_le_bytes());
-            } else {
-                visit(&(value as f64).to_bits().to_le_bytes());
+/// A boolean column, plain.
+pub(crate) fn booleans(array: &ArrayRef) -> Result<ArrayRef> {
+    match array.data_type() {
+        DataType::Boolean => Ok(array.clone()),
+        _ => cast(array, &DataType::Boolean, "booleans"),
+    }
+}
+
+/// Beyond 2⁵³ neighbours share one f64; identifiers live there and must stay apart.
+const EXACT: u64 = 1 << 53;
+
+/// What identifies one row of a number column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Word {
+    /// No value.
+    Null,
+    /// Not a number.
+    Nan,
+    /// Bits of the value; equal numbers of different types give equal bits.
+    Value(u64),
+}
+
+/// One word a row.
+pub(crate) fn words(array: &ArrayRef, floats: &Float64Array) -> Vec<Word> {
+    let values = floats.values();
+    let plain = |value: f64| {
+        if value.is_nan() { Word::Nan } else { Word::Value((value + 0.0).to_bits()) }
+    };
+    let mut words: Vec<Word> = match array.as_primitive_opt::<Int64Type>() {
+        Some(exact) => exact.values().iter().map(|value| Word::Value(identity(*value))).collect(),
+        None => values.iter().map(|value| plain(*value)).collect(),
+    };
+    if let Some(nulls) = floats.nulls() {
+        for (row, word) in words.iter_mut().enumerate() {
+            if nulls.is_null(row) {
+                *word = Word::Null;
             }
         }
-        return;
     }
-    for value in floats.iter().flatten().filter(|v| !v.is_nan()) {
-        let positive_zero = value + 0.0;
-        visit(&positive_zero.to_bits().to_le_bytes());
+    words
+}
+
+fn identity(value: i64) -> u64 {
+    if value.unsigned_abs() > EXACT { value as u64 } else { (value as f64 + 0.0).to_bits() }
+}
+
+/// A number as it is written: whole ones without a point, single precision in its own digits.
+pub(crate) fn written(array: &ArrayRef, floats: &Float64Array, row: usize) -> String {
+    if let Some(exact) = array.as_primitive_opt::<Int64Type>() {
+        return exact.value(row).to_string();
     }
+    if let Some(single) = array.as_primitive_opt::<Float32Type>() {
+        return single.value(row).to_string();
+    }
+    floats.value(row).to_string()
 }

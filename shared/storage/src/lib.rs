@@ -176,6 +176,24 @@ impl Storage {
         found.bytes().await.map_err(|e| Error::of("read", path, e))
     }
 
+    /// Reads some bytes of an object that a listing named, which may be called as no object of ours is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it does not exist.
+    pub async fn get_range(&self, path: &str, range: std::ops::Range<u64>) -> Result<Bytes, Error> {
+        let location = Path::parse(path).map_err(|_| Error::Path(path.to_owned()))?;
+        self.store.get_range(&location, range).await.map_err(|e| Error::of("read", path, e))
+    }
+
+    /// Size and time of an object that a listing named.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it does not exist.
+    pub async fn head_listed(&self, path: &str) -> Result<ObjectInfo, Error> {
+        let location = Path::parse(path).map_err(|_| Error::Path(path.to_owned()))?;
+        self.store.head(&location).await.map(|meta| info(&meta)).map_err(|e| Error::of("read", path, e))
+    }
+
     /// Writes an object, replacing what is there.
     ///
     /// # Errors

@@ -70,6 +70,12 @@ metrics! {
     Counter CounterName INGESTION_COMMITS = "tidemill_ingestion_commits_total", "commits", ["source"], "Commits to raw tables";
     Histogram HistogramName INGESTION_COMMIT_SECONDS = "tidemill_ingestion_commit_seconds", "seconds", ["source"], "Time from the first message of a commit to a raw table until it stands";
     Gauge GaugeName INGESTION_LAG_MESSAGES = "tidemill_ingestion_lag_messages", "messages", ["source"], "Messages in the stream behind the last committed one";
+    Counter CounterName INGESTION_FETCHED_ROWS = "tidemill_ingestion_fetched_rows_total", "rows", ["source"], "Rows fetched from files, interfaces and databases and published";
+    Counter CounterName INGESTION_FETCHED_MESSAGES = "tidemill_ingestion_fetched_messages_total", "messages", ["source"], "Messages that fetched rows were published in";
+    Counter CounterName INGESTION_REFUSED_OBJECTS = "tidemill_ingestion_refused_objects_total", "objects", ["source" "code"], "Files and bodies that were refused as a whole, by error code";
+    Counter CounterName INGESTION_FETCH_FAILURES = "tidemill_ingestion_fetch_failures_total", "failures", ["source" "code"], "Looks and polls that failed and were repeated, by error code";
+    Histogram HistogramName INGESTION_FETCH_SECONDS = "tidemill_ingestion_fetch_seconds", "seconds", ["source"], "Duration of one look at files or one poll";
+    Counter CounterName INGESTION_PUSHES = "tidemill_ingestion_pushes_total", "requests", ["source" "code"], "Requests that brought events over HTTP, by error code or 202";
     Counter CounterName VALIDATION_ROWS = "tidemill_validation_rows_total", "rows", ["source"], "Rows checked";
     Counter CounterName VALIDATION_QUARANTINED = "tidemill_validation_quarantined_rows_total", "rows", ["source"], "Rows moved to quarantine";
     Counter CounterName VALIDATION_COMMITS = "tidemill_validation_commits_total", "commits", ["source"], "Commits to clean tables";

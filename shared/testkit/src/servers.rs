@@ -1,7 +1,7 @@
 //! A bus and stores in temporary folders, gone when dropped.
 
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 use tidemill_bus::{Bus, BusOptions};
@@ -13,7 +13,8 @@ use tidemill_storage::{S3Options, Storage};
 pub struct Nats {
     // Before the folder: it must have ended when the folder is removed.
     server: NatsServer,
-    dir: TempDir,
+    dir: PathBuf,
+    temporary: Option<TempDir>,
 }
 
 impl Nats {
@@ -22,10 +23,20 @@ impl Nats {
     /// # Errors
     /// When no program can be had or it does not become ready.
     pub async fn start() -> Result<Self> {
-        let binary = nats_server(&Obtain::from_env()).await?;
         let dir = tempfile::tempdir().context("temporary folder for nats-server")?;
-        let server = NatsServer::start(NatsOptions::new(binary, dir.path())).await?;
-        Ok(Self { server, dir })
+        let mut started = Self::start_in(dir.path()).await?;
+        started.temporary = Some(dir);
+        Ok(started)
+    }
+
+    /// As [`Nats::start`], in a folder that stays.
+    ///
+    /// # Errors
+    /// As [`Nats::start`].
+    pub async fn start_in(dir: &Path) -> Result<Self> {
+        let binary = nats_server(&Obtain::from_env()).await?;
+        let server = NatsServer::start(NatsOptions::new(binary, dir)).await?;
+        Ok(Self { server, dir: dir.to_owned(), temporary: None })
     }
 
     /// URL for clients.
@@ -61,7 +72,7 @@ impl Nats {
     /// Folder of configuration, log and store.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod column;
 pub(super) mod letters;
+pub(super) mod profile;
 pub(super) mod source;
 mod summary;
 

@@ -2,7 +2,8 @@
 
 pub(super) mod feature;
 
-use super::overview::{Promotion, WindowKind, feature_state, known_promotions, windows};
+use super::overview::{Promotion, feature_state, known_promotions, windows};
+use super::window::WindowKind;
 use super::{charts, paging};
 use crate::answers::{DriftWindow, Window};
 use crate::app::{App, Part};
@@ -142,7 +143,7 @@ impl Drift {
         let chart = heat_map(
             Labels { title: "PSI by feature and window", x: "window", y: "feature" },
             &HeatMap {
-                columns: map.windows.clone(),
+                columns: map.windows.iter().map(|window| self.window.short(window).to_owned()).collect(),
                 rows: map.features.iter().map(|row| self.heat_row(map, row)).collect(),
                 steps: &STEPS,
             },

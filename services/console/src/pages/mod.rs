@@ -4,6 +4,7 @@ mod alerts;
 mod charts;
 mod data;
 mod deployments;
+mod diff;
 mod drift;
 mod experiments;
 mod lineage;
@@ -12,6 +13,7 @@ mod models;
 mod overview;
 mod paging;
 mod traces;
+mod window;
 
 use crate::app::App;
 use crate::page::{Entry, Group};
@@ -27,7 +29,9 @@ pub static PAGES: &[Entry] = &[
     Entry::new::<deployments::Deployments>("/deployments", "Deployments", Group::Operate),
     Entry::new::<data::Data>("/data", "Data & quality", Group::Data),
     Entry::new::<data::source::Source>("/data/{source}", "Source", Group::Inside),
+    Entry::new::<data::profile::Profile>("/data/{source}/profile", "Profile", Group::Inside),
     Entry::new::<data::column::Column>("/data/{source}/{column}", "Column", Group::Inside),
+    Entry::new::<diff::Diff>("/diff", "Compare versions", Group::Data),
     Entry::new::<data::letters::Letters>("/dead", "Dead letters", Group::Data),
     Entry::new::<data::letters::One>("/dead/{seq}", "Dead letter", Group::Inside),
     Entry::new::<drift::Drift>("/drift", "Drift & performance", Group::Data),
@@ -52,4 +56,5 @@ pub(crate) fn forms() -> Router<Arc<App>> {
         .route("/deployments/rollback", post(deployments::roll_back))
         .route("/live/events", get(live::events))
         .route("/models/{model}/card", get(models::download))
+        .route("/data/{source}/profile/report", get(data::profile::download))
 }

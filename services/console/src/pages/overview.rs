@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::format;
 use crate::layout::{self, State};
 use crate::page::Page;
+use crate::pages::window::WindowKind;
 use crate::profiles::SourceState;
 use cycle::{Facts, FeatureFacts, QualityFacts, RunFacts, ServingFacts, Step, VerdictFacts, WatchFacts};
 use maud::{Markup, html};
@@ -32,26 +33,6 @@ const FEW: usize = 4;
 #[serde(deny_unknown_fields)]
 pub(super) struct Query {
     window: Option<WindowKind>,
-}
-
-/// A kind of window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum WindowKind {
-    /// Calendar weeks.
-    Week,
-    /// Calendar months.
-    Month,
-}
-
-impl WindowKind {
-    /// Name in addresses and requests.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Week => "week",
-            Self::Month => "month",
-        }
-    }
 }
 
 /// What the instance does and how it fares.

@@ -1,5 +1,6 @@
 //! `events`: files and history published as data events, and events watched.
 
+use super::masking::{self, Unmask};
 use super::output::{Output, next, say};
 use super::target::Target;
 use super::{history, instant, progress, rows};
@@ -96,6 +97,8 @@ pub(super) enum EventsCommand {
         /// End after so many messages.
         #[arg(long, value_name = "N")]
         limit: Option<u64>,
+        #[command(flatten)]
+        unmask: Unmask,
     },
 }
 
@@ -110,9 +113,9 @@ pub(super) async fn run(target: &Target, out: Output, command: EventsCommand) ->
             publish(&bus, out, &source, made, rate).await
         }
         EventsCommand::Replay { plan, speed, until } => history::replay(&bus, out, spec, &plan, speed, until).await,
-        EventsCommand::Tail { source, limit } => {
-            declared(&spec, &source)?;
-            tail(&bus, out, &spec, &source, limit).await
+        EventsCommand::Tail { source, limit, unmask } => {
+            let masked = unmask.begin(target, &format!("events of {source}"), declared(&spec, &source)?).await?;
+            tail(&bus, out, &spec, &source, limit, &masked).await
         }
     }
 }
@@ -264,7 +267,14 @@ fn count(rows: u64) -> usize {
     usize::try_from(rows).unwrap_or(usize::MAX)
 }
 
-async fn tail(bus: &Bus, out: Output, spec: &Spec, source: &SourceName, limit: Option<u64>) -> Result<u8> {
+async fn tail(
+    bus: &Bus,
+    out: Output,
+    spec: &Spec,
+    source: &SourceName,
+    limit: Option<u64>,
+    masked: &masking::Stream,
+) -> Result<u8> {
     let mut tail = bus.tail(&subjects::events_stream(&spec.project, source), Vec::new()).await?;
     say("waiting for events; Ctrl-C ends");
     let mut seen = 0;
@@ -275,7 +285,9 @@ async fn tail(bus: &Bus, out: Output, spec: &Spec, source: &SourceName, limit: O
         };
         let Some(message) = message else { continue };
         seen += 1;
-        for row in shown(&message) {
+        let mut rows = shown(&message);
+        masked.mask(&mut rows, "data")?;
+        for row in rows {
             out.line(&["seq", "arrived_at", "type", "id", "data"], &row)?;
         }
     }

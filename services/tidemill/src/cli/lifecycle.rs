@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use tidemill_bus::Bus;
 use tidemill_contracts::evaluation::evaluation_service_client::EvaluationServiceClient;
 use tidemill_contracts::evaluation::{PromoteRequest, PromoteResponse, RollbackRequest, ShowScorecardRequest};
 use tidemill_contracts::feature::DescribeRequest;
@@ -240,9 +241,13 @@ async fn list(target: &Target, out: Output, project: &ProjectName) -> Result<u8>
     Ok(0)
 }
 
-/// The digest of a model that is named by number, alias or the beginning of its digest.
 async fn resolve(target: &Target, project: &ProjectName, name: &str) -> Result<Digest> {
-    let registry = Registry::open(&target.bus().await?).await?;
+    resolve_model(&target.bus().await?, project, name).await
+}
+
+/// The digest of a model that is named by number, alias or the beginning of its digest.
+pub(super) async fn resolve_model(bus: &Bus, project: &ProjectName, name: &str) -> Result<Digest> {
+    let registry = Registry::open(bus).await?;
     if let Some((_, state)) = registry.aliases(project).await?.into_iter().find(|(alias, _)| alias == name) {
         return Ok(state.entry.digest);
     }

@@ -1,5 +1,6 @@
 //! The command line: a noun, then a verb. Answers go to standard output, everything else to standard error.
 
+mod classify;
 mod dataset;
 mod dead;
 mod doctor;
@@ -9,16 +10,21 @@ mod frame;
 mod health;
 mod history;
 mod lifecycle;
+mod lineage;
 mod manual;
+mod masking;
 mod observe;
 pub(crate) mod output;
 mod predict;
+mod profile;
 mod progress;
 mod project;
 mod prompt;
+mod quality;
 mod rows;
 mod secrets;
 mod serve;
+mod source;
 mod target;
 mod wait;
 
@@ -100,15 +106,24 @@ enum Command {
     /// Check and apply project specs.
     #[command(subcommand)]
     Project(project::ProjectCommand),
+    /// See where sources come from, and infer the schema of new ones.
+    #[command(subcommand)]
+    Source(source::SourceCommand),
     /// Publish and watch data events.
     #[command(subcommand)]
     Events(events::EventsCommand),
-    /// Look at refused events, and send them again.
+    /// Look at refused events, send them again, or put them aside.
     #[command(subcommand)]
     Dead(dead::DeadCommand),
-    /// Look at tables.
+    /// Look at tables, compare, tag, export and tidy them.
     #[command(subcommand)]
     Dataset(dataset::DatasetCommand),
+    /// Ask what came from what.
+    #[command(subcommand)]
+    Lineage(lineage::LineageCommand),
+    /// Judge files by rules, propose rules from history, write and read data contracts.
+    #[command(subcommand)]
+    Quality(quality::QualityCommand),
     /// Ask for a training run.
     Train(lifecycle::TrainArgs),
     /// Look at training runs.
@@ -203,6 +218,7 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Command::Completions(args) => return manual::completions(out, &args, Cli::command()),
         Command::Man(args) => return manual::man(out, &args, Cli::command()),
         Command::Explain(args) => return explain::run(out, &args),
+        Command::Source(source::SourceCommand::Infer(args)) => return source::look(out, args).await,
         Command::Project(project::ProjectCommand::Validate { file }) => return project::validate(out, &file).await,
         _ => {}
     }
@@ -232,9 +248,12 @@ async fn run(command: Command, config: Config, out: Output, recent: Recent) -> R
         Command::Down(args) => serve::down(&target, out, &args).await,
         Command::Status(args) => observe::status(&target, out, &args).await,
         Command::Project(command) => project::run(&target, out, command).await,
+        Command::Source(command) => source::run(&target, out, command).await,
         Command::Events(command) => events::run(&target, out, command).await,
         Command::Dead(command) => dead::run(&target, out, command).await,
         Command::Dataset(command) => dataset::run(&target, out, command).await,
+        Command::Lineage(command) => lineage::run(&target, out, command).await,
+        Command::Quality(command) => quality::run(&target, out, command).await,
         Command::Train(args) => lifecycle::train(&target, out, args).await,
         Command::Runs(command) => lifecycle::runs(&target, out, command).await,
         Command::Models(command) => lifecycle::models(&target, out, command).await,

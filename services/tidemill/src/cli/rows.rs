@@ -50,7 +50,8 @@ pub(super) async fn read(path: &Path, source: &Source) -> Result<Vec<RecordBatch
     batches.iter().map(|batch| declared(batch, source).map_err(bad)).collect()
 }
 
-async fn parquet(path: &Path) -> Result<Vec<RecordBatch>> {
+/// The rows of a Parquet file, as they are.
+pub(super) async fn parquet(path: &Path) -> Result<Vec<RecordBatch>> {
     let full = path.canonicalize().map_err(Error::file("read", path))?;
     let (folder, name) = (full.parent().unwrap_or(Path::new("/")), full.file_name().unwrap_or_default());
     let storage = Storage::open(&format!("file://{}", folder.display()), &S3Options::default())?;

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod client;
+mod folder;
 mod memory;
 mod parity;
 mod report;
@@ -38,7 +39,7 @@ pub(crate) struct DemoArgs {
     /// Folder of the project: project.yaml, replay.yaml and data.
     #[arg(long, value_name = "DIR", default_value = "infra/examples/flights")]
     project: PathBuf,
-    /// Where the demo keeps its state; emptied at the start.
+    /// Where the demo keeps its state; what an earlier demo left there is removed at the start.
     #[arg(long, value_name = "DIR", default_value = "target/demo")]
     data_dir: PathBuf,
     /// Last month to replay, 2 to 12.
@@ -50,8 +51,9 @@ pub(crate) struct DemoArgs {
 }
 
 /// Every address of the process.
-const ADDRESSES: [&str; 8] = [
+const ADDRESSES: [&str; 9] = [
     "admin.bind",
+    "ingestion.http",
     "feature.grpc",
     "training.grpc",
     "evaluation.grpc",
@@ -73,11 +75,7 @@ pub(crate) async fn run(args: DemoArgs, recent: Recent) -> Result<ExitCode> {
         plan.display()
     );
     let spec_text = std::fs::read_to_string(args.project.join("project.yaml")).context("read project.yaml")?;
-    if args.data_dir.exists() {
-        std::fs::remove_dir_all(&args.data_dir).with_context(|| format!("empty {}", args.data_dir.display()))?;
-    }
-    std::fs::create_dir_all(&args.data_dir)?;
-    let data_dir = args.data_dir.canonicalize()?;
+    let data_dir = folder::emptied(&args.data_dir)?;
     let mut settings: Vec<(String, String)> = SETTINGS.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     if args.free_ports {
         settings.extend(ADDRESSES.map(|key| (key.to_owned(), "127.0.0.1:0".to_owned())));

@@ -3,10 +3,14 @@
 use super::{Context, Port};
 use crate::error::{Error, Result};
 use std::sync::Arc;
+use tidemill_dataset::Upkeep;
+use tidemill_runtime::Backoff;
 
 impl Context {
     pub(super) fn start_ingestion(&mut self) -> Result<()> {
         let settings = &self.config.ingestion;
+        let token = settings.http_token_file.as_deref().map(crate::process::secret).transpose()?;
+        let http = settings.http.as_ref().map(|_| self.listeners.give(Port::IngestionHttp)).transpose()?;
         let deps = tidemill_ingestion::Deps {
             bus: self.bus.clone(),
             storage: self.storage.clone(),
@@ -15,11 +19,25 @@ impl Context {
                 commit_bytes: count(settings.commit_bytes.0),
                 commit_age: settings.commit_age.0,
                 dedupe_window: count(settings.dedupe_messages),
+                dead_share: settings.dead_share,
+                dead_window: settings.dead_window,
+                scratch: Some(self.config.data_dir.join("scratch")),
+                push_token: token.map(|token| tidemill_types::Digest::of(token.as_bytes())),
             },
             metrics: self.metrics.clone(),
+            http,
         };
         self.supervisor.spawn("ingestion", tidemill_ingestion::run(deps, self.supervisor.token()));
+        let (storage, spec, upkeep) = (self.storage.clone(), Arc::clone(&self.spec), self.upkeep());
+        let start = move |token| tidemill_ingestion::upkeep(storage.clone(), Arc::clone(&spec), upkeep, token);
+        self.supervisor.spawn_restarting("raw upkeep", Backoff::default(), start);
         Ok(())
+    }
+
+    /// How owners of tables keep their files well-sized.
+    fn upkeep(&self) -> Upkeep {
+        let store = &self.config.store;
+        Upkeep { every: store.compact_every.0, target_bytes: store.compact_file_size.0 }
     }
 
     pub(super) fn start_validation(&mut self) -> Result<()> {
@@ -30,6 +48,9 @@ impl Context {
             metrics: self.metrics.clone(),
         };
         self.supervisor.spawn("validation", tidemill_validation::run(deps, self.supervisor.token()));
+        let (storage, spec, upkeep) = (self.storage.clone(), Arc::clone(&self.spec), self.upkeep());
+        let start = move |token| tidemill_validation::upkeep(storage.clone(), Arc::clone(&spec), upkeep, token);
+        self.supervisor.spawn_restarting("clean upkeep", Backoff::default(), start);
         Ok(())
     }
 

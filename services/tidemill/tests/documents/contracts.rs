@@ -1,7 +1,7 @@
 //! The table of subjects is the one of the code, and headers are named as the code names them.
 
 use crate::markdown::{in_language, read, table_rows};
-use tidemill_contracts::{headers, prediction_log, subjects};
+use tidemill_contracts::{headers, letters, prediction_log, subjects};
 
 const FILE: &str = "infra/docs/contracts.md";
 
@@ -29,6 +29,7 @@ fn the_table_of_subjects_is_the_one_of_the_code() {
         (subjects::work("service", "job"), fixed(subjects::WORK_STREAM)),
         (subjects::dead(&project, &source), fixed(subjects::DEAD_STREAM)),
         (subjects::audit(&project), fixed(subjects::AUDIT_STREAM)),
+        (subjects::lineage(&project), fixed(subjects::LINEAGE_STREAM)),
     ];
     let wanted: Vec<(String, String)> = wanted.iter().map(|(s, stream)| (shown(s), shown(stream))).collect();
     let rows = table_rows(&read(FILE));
@@ -36,7 +37,7 @@ fn the_table_of_subjects_is_the_one_of_the_code() {
     let told: Vec<(String, String)> = subjects_told.map(|row| (row[0].clone(), row[1].clone())).collect();
     assert_eq!(told, wanted);
 
-    let buckets = [subjects::PROJECTS_BUCKET, subjects::REGISTRY_BUCKET, subjects::HEADS_BUCKET];
+    let buckets = [subjects::PROJECTS_BUCKET, subjects::REGISTRY_BUCKET, subjects::HEADS_BUCKET, letters::BUCKET];
     let told: Vec<&String> =
         rows.iter().filter(|row| row.len() == 5 && row[0] != "bucket").map(|row| &row[0]).collect();
     assert_eq!(told, buckets.map(|name| format!("`{name}`")).iter().collect::<Vec<_>>());
@@ -61,6 +62,7 @@ fn every_header_and_column_is_named() {
         headers::DEAD_STREAM,
         headers::DEAD_SEQ,
         headers::DEAD_ROW,
+        headers::REPLAY_OF,
         headers::JSON,
         headers::NDJSON,
         headers::ARROW_STREAM,

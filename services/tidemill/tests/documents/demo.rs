@@ -91,7 +91,7 @@ fn openapi(instance: &Instance<'_>) {
     let script = "services/tidemill/tests/documents/openapi.py";
     let seen = instance.python(&[script, "proto/openapi.yaml", "check", &run_file]);
     let seen: Value = serde_json::from_str(&seen).unwrap();
-    assert_eq!((seen["server"].as_str(), seen["calls"].as_u64()), (Some("tidemill"), Some(12)), "{seen}");
+    assert_eq!((seen["server"].as_str(), seen["calls"].as_u64()), (Some("tidemill"), Some(13)), "{seen}");
 }
 
 /// The examples of the contract in Python and Rust: each event is acknowledged and becomes a row.

@@ -17,6 +17,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_tidemill");
 fn environment() -> Vec<(String, String)> {
     let addresses = [
         "ADMIN__BIND",
+        "INGESTION__HTTP",
         "FEATURE__GRPC",
         "TRAINING__GRPC",
         "EVALUATION__GRPC",

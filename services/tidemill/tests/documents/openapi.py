@@ -84,7 +84,12 @@ class Checker:
 
     def __init__(self, document, run):
         self.document = document
-        self.hosts = {"predictions": run["endpoints"]["serving_http"], "process": run["endpoints"]["admin"]}
+        endpoints = run["endpoints"]
+        self.hosts = {
+            "predictions": endpoints["serving_http"],
+            "events": endpoints["ingestion"],
+            "process": endpoints["admin"],
+        }
         self.seen = set()
 
     def call(self, path, method, expected, body=None, headers=None, **names):
@@ -120,6 +125,7 @@ def check(document, run):
     call("/v2/models/{model}/ready", "get", 200, model=model)
     call("/v2/models/{model}/versions/{version}", "get", 200, model=model, version=version)
     call("/v2/models/{model}/versions/{version}/ready", "get", 200, model=model, version=version)
+    publish(call)
     # What does not exist, and what is not ready.
     call("/v2/models/{model}", "get", 404, model="no-such-model")
     call("/v2/models/{model}/ready", "get", 404, model="no-such-model")
@@ -128,6 +134,27 @@ def check(document, run):
     missing = [o[:2] for o in operations(document) if o[:2] not in checker.seen]
     assert not missing, f"documented, not tried: {missing}"
     return {"calls": len(checker.seen), "server": server["name"]}
+
+
+def publish(call):
+    path, json_type = "/v1/events/{source}", {"content-type": "application/json"}
+    row = {"flight_id": 999999, "departed_at": "2013-03-01T06:00:00Z", "sched_dep_at": "2013-03-01T06:00:00Z"}
+    row |= {"carrier": "UA", "flight": 1, "origin": "JFK", "dest": "SFO", "dep_delay_min": 0}
+    keyed = {**json_type, "idempotency-key": "openapi-1"}
+    body = json.dumps([row, {"flight_id": "7"}]).encode()
+    taken = call(path, "post", 202, body, keyed, source="departures")
+    assert (taken["rows"], taken["refused_rows"], taken["ids"]) == (1, 1, ["openapi-1"]), taken
+    assert call(path, "post", 202, body, keyed, source="departures")["known_already"] == 1
+    event = {"specversion": "1.0", "id": "openapi-2", "source": "/openapi", "type": "observed", "data": row}
+    batch = {"content-type": "application/cloudevents-batch+json"}
+    taken = call(path, "post", 202, json.dumps([event, {**event, "id": "openapi-3"}]).encode(), batch, source="departures")
+    assert (taken["events"], taken["rows"]) == (2, 2), taken
+    # Refusals.
+    call(path, "post", 404, body, json_type, source="no-such-source")
+    call(path, "post", 422, b'{"flight_id": "7"}', json_type, source="departures")
+    call(path, "post", 400, json.dumps([{**event, "specversion": "0.3"}]).encode(), batch, source="departures")
+    call(path, "post", 415, b"x", {"content-type": "text/html"}, source="departures")
+    call(path, "post", 413, b" " * (9 << 20), json_type, source="departures")
 
 
 def infer(call, path, names):

@@ -82,6 +82,10 @@ settings! {
         /// File with the secret key.
         #[serde(with = "optional_path")]
         secret_key_file: Option<PathBuf>,
+        /// How often small files of raw and clean tables are joined; zero: never.
+        compact_every: Interval,
+        /// Size of a file that needs no joining.
+        compact_file_size: Size,
     }
 
     /// Keys of bundles.
@@ -148,6 +152,16 @@ settings! {
         commit_age: Interval,
         /// Messages of a source whose event ids are remembered.
         dedupe_messages: u64,
+        /// Address at which events are taken over HTTP; none when not set.
+        #[serde(with = "optional_text")]
+        http: Option<String>,
+        /// File with the token that senders over HTTP must show.
+        #[serde(with = "optional_path")]
+        http_token_file: Option<PathBuf>,
+        /// Share of refused rows from which on an alert is raised; zero: never.
+        dead_share: f64,
+        /// Newest rows of a source among which they are counted.
+        dead_window: u64,
     }
 
     /// The feature role.

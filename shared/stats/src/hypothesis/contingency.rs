@@ -47,7 +47,8 @@ pub fn chi_square_test(first: &[u64], second: &[u64]) -> Result<ChiSquare> {
     Ok(ChiSquare { statistic, dof, p: upper_tail(statistic, dof), cramers_v })
 }
 
-fn upper_tail(statistic: f64, dof: u64) -> f64 {
+/// P(χ² ≥ statistic); one without degrees of freedom.
+pub fn upper_tail(statistic: f64, dof: u64) -> f64 {
     if dof == 0 || statistic <= 0.0 {
         return 1.0;
     }

@@ -1,16 +1,20 @@
-//! Tests of "both samples come from one distribution".
+//! Tests of "all samples come from one distribution".
 
 mod contingency;
+mod groups;
 mod kolmogorov;
 mod ks;
 mod means;
 mod multiple;
+mod tables;
 
-pub use contingency::{ChiSquare, chi_square_quantile, chi_square_test};
+pub use contingency::{ChiSquare, chi_square_quantile, chi_square_test, upper_tail as chi_square_sf};
+pub use groups::{GroupTest, anova, cohens_d, kruskal_wallis, levene, median, ranked};
 pub use kolmogorov::kolmogorov_sf;
 pub use ks::{KsMethod, KsTest, ks_two_sample};
 pub use means::{MeanTest, two_proportion_z, welch_t};
 pub use multiple::benjamini_hochberg;
+pub use tables::{Independence, Table};
 
 use crate::{Error, Result};
 

@@ -31,10 +31,11 @@ impl Distinct {
 
     /// Adds a value by its bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.update_hash(xxhash_rust::xxh3::xxh3_64(bytes));
+        self.update_hash(crate::hash::bytes(bytes));
     }
 
-    fn update_hash(&mut self, hash: u64) {
+    #[inline]
+    pub(crate) fn update_hash(&mut self, hash: u64) {
         let register = (hash >> Q) as usize;
         let run = ((hash << PRECISION).leading_zeros() as usize).min(Q) as u8 + 1;
         self.registers[register] = self.registers[register].max(run);

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 const K: usize = 256;
 /// Levels below the top shrink by two thirds each, but not under this.
 const LEAST: usize = 8;
+/// Values that must be drawn from a stream whose values are not all looked at.
+const LEAST_DRAWN: u64 = 1 << 17;
+/// Values that are sorted together when many come at once.
+const PIECE: usize = 4096;
 const SEED: u64 = 0x7469_6465_6d69_6c6c;
 
 /// Ranks and quantiles of a stream of finite values, with rank error at most [`Quantiles::rank_error`].
@@ -33,10 +37,71 @@ impl Default for Quantiles {
 impl Quantiles {
     /// The rank error ε as a share of the count: one query is off by more than ε with a chance of at most 1 %.
     ///
-    /// The constant is the fit 2.296 / k^0.9723 that Apache DataSketches publishes for this layout: 1.05 % here.
+    /// The constant of the sketch is the fit 2.296 / k^0.9723 that Apache DataSketches publishes for this layout:
+    /// 1.05 % here. Drawing one of every 2^h values of a very long stream adds a deviation of at most
+    /// ½·√(2^h / count), so both together stay below 1.11 %.
     #[must_use]
     pub fn rank_error() -> f64 {
-        2.296 / (K as f64).powf(0.9723)
+        let sketch = 2.296 / (K as f64).powf(0.9723);
+        // 2.576 standard deviations hold 99 %.
+        let drawing = 2.576 * 0.5 / (LEAST_DRAWN as f64).sqrt();
+        sketch.hypot(drawing)
+    }
+
+    /// The level at which [`Self::extend`] may draw from a stream of so many values and keep the stated error.
+    #[must_use]
+    pub fn level_for(expected: u64) -> u32 {
+        (expected / LEAST_DRAWN).checked_ilog2().unwrap_or(0)
+    }
+
+    /// Gives the coin another start. Sketches of parts that repeat each other would otherwise err alike, and their errors
+    /// would add up when they are merged instead of cancelling.
+    pub fn stir(&mut self, part: u64) {
+        self.coin ^= part.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    }
+
+    /// Adds many finite values at once; at level h, of each 2^h in a row one drawn by lot stands for all.
+    ///
+    /// Level 0 keeps every value. Higher levels cost next to nothing a value; see [`Self::level_for`].
+    pub fn extend(&mut self, values: &[f64], level: u32) {
+        if values.is_empty() {
+            return;
+        }
+        let (mut least, mut most) = (values[0], values[0]);
+        for value in values {
+            least = if *value < least { *value } else { least };
+            most = if *value > most { *value } else { most };
+        }
+        self.min = Some(self.min.map_or(least, |m| m.min(least)));
+        self.max = Some(self.max.map_or(most, |m| m.max(most)));
+        self.count += values.len() as u64;
+        let blocks = values.chunks_exact(1 << level);
+        let rest = blocks.remainder();
+        if level == 0 {
+            values.chunks(PIECE).for_each(|piece| self.take(0, piece.iter().copied()));
+            return;
+        }
+        let mut drawn = Vec::with_capacity(PIECE);
+        for block in blocks {
+            // The high word of bits · length is uniform, but for a bias of length / 2⁶⁴.
+            let at = ((u128::from(self.bits()) * block.len() as u128) >> 64) as usize;
+            drawn.push(block[at]);
+            if drawn.len() == PIECE {
+                self.take(level, drawn.drain(..));
+            }
+        }
+        self.take(level, drawn.drain(..));
+        self.take(0, rest.iter().copied());
+    }
+
+    /// Puts values into a level and compacts.
+    fn take(&mut self, level: u32, values: impl Iterator<Item = f64>) {
+        let level = level as usize;
+        if self.levels.len() <= level {
+            self.levels.resize(level + 1, Vec::new());
+        }
+        self.levels[level].extend(values);
+        self.shrink();
     }
 
     /// Values held in memory: about 3·256, however many were seen.
@@ -166,17 +231,22 @@ impl Quantiles {
         if values.len() % 2 == 1 {
             self.levels[full].extend(values.pop());
         }
+        // Stable, because it is quick on what is sorted in parts, as upper levels are.
         values.sort_by(f64::total_cmp);
         let first = usize::from(self.flip());
         self.levels[full + 1].extend(values.iter().skip(first).step_by(2));
     }
 
-    /// The next bit of SplitMix64.
     fn flip(&mut self) -> bool {
+        self.bits() & 1 == 1
+    }
+
+    /// The next word of SplitMix64.
+    fn bits(&mut self) -> u64 {
         self.coin = self.coin.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.coin;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) & 1 == 1
+        z ^ (z >> 31)
     }
 }

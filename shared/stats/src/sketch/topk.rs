@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
 /// Values kept.
-const CAPACITY: usize = 64;
+pub(crate) const CAPACITY: usize = 128;
 
 /// One frequent value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Entry {
     pub error: u64,
 }
 
-/// Up to 64 most frequent values; exact (all errors zero) while no more than 64 different ones were seen.
+/// Up to 128 most frequent values; exact (all errors zero) while no more than 128 different ones were seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopK {
     entries: Vec<Entry>,
@@ -48,6 +48,11 @@ impl TopK {
         self.merge(&Self { entries, floor });
     }
 
+    /// Entries that were counted elsewhere, at most [`CAPACITY`], and a bound on the count of all other values.
+    pub(crate) fn counted(entries: Vec<Entry>, floor: u64) -> Self {
+        Self { entries, floor }
+    }
+
     /// Adds all values behind `other`.
     pub fn merge(&mut self, other: &Self) {
         let mut joined: BTreeMap<&str, [Option<&Entry>; 2]> = BTreeMap::new();
@@ -69,6 +74,8 @@ impl TopK {
         let dropped = entries.get(CAPACITY).map_or(0, |e| e.count);
         entries.truncate(CAPACITY);
         self.floor = (self.floor + other.floor).max(dropped);
+        // One that may be no more frequent than any value left out tells nothing.
+        entries.retain(|e| e.count > self.floor || self.floor == 0);
         self.entries = entries;
     }
 

@@ -67,7 +67,7 @@ impl Page for Column {
             skewness: profile.and_then(|profile| profile.moments.skewness()).filter(|_| numbers),
             quantiles: profile.filter(|_| numbers).map(quantiles).unwrap_or_default(),
             distinct_error: tidemill_stats::Distinct::standard_error(),
-            rules: rules.filter(|rule| concerns(rule, &query.column)).map(|rule| rule.id.clone()).collect(),
+            rules: rules.filter(|rule| rule.concerns(&query.column)).map(|rule| rule.id.clone()).collect(),
             summary,
             column: query.column,
         })
@@ -151,32 +151,4 @@ impl Column {
 fn quantiles(profile: &ColumnProfile) -> Vec<(&'static str, f64)> {
     let value = |share| profile.quantiles.quantile(share).ok().flatten();
     QUANTILES.iter().filter_map(|(share, name)| Some((*name, value(*share)?))).collect()
-}
-
-/// Whether a rule names the column; expressions are looked at as text.
-fn concerns(rule: &tidemill_spec::Rule, column: &str) -> bool {
-    let named = [
-        rule.not_null.as_deref(),
-        rule.range.as_ref().map(|range| range.column.as_str()),
-        rule.in_set.as_ref().map(|set| set.column.as_str()),
-        rule.regex.as_ref().map(|regex| regex.column.as_str()),
-    ];
-    let word = |c: char| !(c.is_alphanumeric() || c == '_');
-    named.into_iter().flatten().any(|name| name == column)
-        || rule.unique.iter().flatten().any(|name| name == column)
-        || rule.expr.as_ref().is_some_and(|expr| expr.split(word).any(|part| part == column))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tidemill_spec::Rule;
-
-    #[test]
-    fn rules_are_found_by_the_columns_they_name() {
-        let expr = Rule { expr: Some("sched_arr_at > sched_dep_at".into()), ..Rule::default() };
-        assert!(concerns(&expr, "sched_dep_at") && !concerns(&expr, "sched_dep"));
-        let unique = Rule { unique: Some(vec!["flight_id".into()]), ..Rule::default() };
-        assert!(concerns(&unique, "flight_id") && !concerns(&unique, "flight"));
-    }
 }

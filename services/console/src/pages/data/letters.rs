@@ -1,4 +1,5 @@
-//! *Dead letters*: refused events, newest first, with the reason. Bodies are cut off and come one at a time.
+//! *Dead letters*: refused events, newest first, with the reason and what became of each. Bodies are cut off and come
+//! one at a time.
 
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -9,7 +10,8 @@ use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tidemill_bus::{Entry, Message, OrderedReader};
+use tidemill_bus::{Entry, Kv, KvSpec, Message, OrderedReader};
+use tidemill_contracts::letters::{BUCKET, LetterEntry, LetterState, key};
 use tidemill_contracts::{headers, subjects};
 use tidemill_types::{Millis, SourceName};
 
@@ -39,7 +41,78 @@ pub(in crate::pages) struct Letters {
     first: u64,
     until: u64,
     older: Option<u64>,
+    reasons: Vec<Reason>,
     letters: Vec<Letter>,
+}
+
+/// Letters of one source and code among those that are shown.
+#[derive(Clone, Debug, Serialize)]
+struct Reason {
+    source: String,
+    code: String,
+    letters: usize,
+    open: usize,
+    /// The newest of them, as an example.
+    example: String,
+}
+
+impl Reason {
+    /// The most frequent first.
+    fn all(letters: &[Letter]) -> Vec<Self> {
+        let mut found: BTreeMap<(&str, &str), Self> = BTreeMap::new();
+        for letter in letters {
+            let reason = found.entry((&letter.source, &letter.code)).or_insert_with(|| Self {
+                source: letter.source.clone(),
+                code: letter.code.clone(),
+                letters: 0,
+                open: 0,
+                example: letter.reason.clone(),
+            });
+            reason.letters += 1;
+            reason.open += usize::from(letter.state == LetterState::Open);
+        }
+        let mut reasons: Vec<Self> = found.into_values().collect();
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.letters));
+        reasons
+    }
+
+    fn row(&self) -> Vec<Markup> {
+        vec![
+            html! { a href={ "/dead?source=" (layout::encoded(&self.source)) } { (self.source) } },
+            layout::badge(State::Warn, &self.code),
+            html! { (self.letters) },
+            html! { (self.open) },
+            html! { span.wrap { (self.example) } },
+        ]
+    }
+}
+
+/// What became of letters.
+async fn became(app: &App, letters: &[Message]) -> Result<BTreeMap<u64, LetterEntry>> {
+    // Who may only read cannot make the bucket; without one every letter is open.
+    match app.bus.stream_state(&format!("KV_{BUCKET}")).await {
+        Ok(state) if state.messages > 0 => {}
+        Ok(_) | Err(tidemill_bus::Error::NotFound(_)) => return Ok(BTreeMap::new()),
+        Err(other) => return Err(other.into()),
+    }
+    let kv = Kv::open(&app.bus, &KvSpec::new(BUCKET)).await?;
+    let (kv, project) = (&kv, &app.spec.project);
+    let asked = letters.iter().map(|letter| async move {
+        let stored = kv.get(&key(project, letter.seq)).await?.and_then(|entry| entry.value);
+        let entry = stored.and_then(|value| serde_json::from_slice::<LetterEntry>(&value).ok());
+        Ok::<_, Error>(entry.map(|entry| (letter.seq, entry)))
+    });
+    let found = futures::future::try_join_all(asked).await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn state_badge(state: LetterState) -> Markup {
+    let shape = match state {
+        LetterState::Open => State::Warn,
+        LetterState::Replayed => State::Good,
+        LetterState::Discarded => State::Idle,
+    };
+    layout::badge(shape, state.word())
 }
 
 /// A refused event in short.
@@ -53,12 +126,14 @@ struct Letter {
     event_id: String,
     event_seq: String,
     row: Option<String>,
+    replay_of: Option<String>,
+    state: LetterState,
     at: Millis,
     bytes: usize,
 }
 
 impl Letter {
-    fn of(message: &Message) -> Self {
+    fn of(message: &Message, became: Option<&LetterEntry>) -> Self {
         let head = |name: &str| message.headers.get(name).unwrap_or_default().chars().take(300).collect::<String>();
         Self {
             seq: message.seq,
@@ -69,6 +144,8 @@ impl Letter {
             event_id: head(headers::CE_ID),
             event_seq: head(headers::DEAD_SEQ),
             row: message.headers.get(headers::DEAD_ROW).map(str::to_owned),
+            replay_of: message.headers.get(headers::REPLAY_OF).map(|text| text.chars().take(20).collect()),
+            state: became.map_or(LetterState::Open, |entry| entry.state),
             at: message.published_at,
             bytes: message.payload.len(),
         }
@@ -78,6 +155,7 @@ impl Letter {
         vec![
             html! { a href={ "/dead/" (self.seq) } { (self.seq) } },
             html! { (self.source) },
+            state_badge(self.state),
             layout::badge(State::Warn, &self.code),
             html! { span.wrap { (self.reason) @if !self.position.is_empty() { span.muted { " at " (self.position) } } } },
             html! { (self.event_seq) @if let Some(row) = &self.row { span.muted { " row " (row) } } },
@@ -97,8 +175,11 @@ impl Page for Letters {
         let messages = if state.messages == 0 || until < from { Vec::new() } else { read(app, from, until).await? };
         let ours = format!("tm.dead.{}.", app.project());
         let wanted = query.source.as_ref().map(SourceName::as_str);
+        let became = became(app, &messages).await?;
         let mine = messages.iter().filter(|message| message.subject.starts_with(&ours));
-        let letters = mine.map(Letter::of).filter(|letter| wanted.is_none_or(|wanted| letter.source == wanted));
+        let letters = mine
+            .map(|message| Letter::of(message, became.get(&message.seq)))
+            .filter(|letter| wanted.is_none_or(|wanted| letter.source == wanted));
         let mut letters: Vec<Letter> = letters.collect();
         letters.reverse();
         Ok(Self {
@@ -108,6 +189,7 @@ impl Page for Letters {
             first: state.first_seq,
             until,
             older: (state.messages > 0 && from > state.first_seq).then(|| from - 1),
+            reasons: Reason::all(&letters),
             letters,
         })
     }
@@ -130,6 +212,7 @@ impl Page for Letters {
         let heads = [
             ("Letter", Align::Number),
             ("Source", Align::Text),
+            ("State", Align::Text),
             ("Code", Align::Text),
             ("Reason", Align::Text),
             ("Event", Align::Number),
@@ -146,6 +229,11 @@ impl Page for Letters {
         );
         html! {
             div.toolbar { (layout::choice("Source", chosen, &options)) }
+            @if !self.reasons.is_empty() {
+                @let heads = [("Source", Align::Text), ("Code", Align::Text), ("Letters", Align::Number), ("Open", Align::Number), ("Newest reason", Align::Text)];
+                (layout::panel("Reasons", "of the letters below; all of them: tidemill dead summary",
+                    &layout::table("Reasons", &heads, &self.reasons.iter().map(Reason::row).collect::<Vec<_>>())))
+            }
             (layout::panel("Dead letters", &note, &html! {
                 @if rows.is_empty() { (layout::empty("None of this source among them.", "")) }
                 @else { (layout::table("Dead letters, newest first", &heads, &rows)) }
@@ -153,7 +241,10 @@ impl Page for Letters {
                     @if let Some(older) = self.older { a rel="next" href={ "/dead?until=" (older) (filter) } { "Older →" } }
                 }
             }))
-            p.muted { "Mend a letter and send it again: " code { "tidemill dead replay NUMBER --file mended.json" } }
+            p.muted {
+                "Mend a letter and send it again: " code { "tidemill dead replay NUMBER --file mended.json" }
+                "; put it aside: " code { "tidemill dead discard NUMBER --reason TEXT" }
+            }
         }
     }
 }
@@ -170,6 +261,7 @@ pub(in crate::pages) struct LetterQuery {
 pub(in crate::pages) struct One {
     #[serde(flatten)]
     letter: Letter,
+    became: Option<LetterEntry>,
     headers: BTreeMap<String, String>,
     body: Option<String>,
     cut: bool,
@@ -190,8 +282,10 @@ impl Page for One {
             return Err(missing());
         }
         let text = std::str::from_utf8(&message.payload).ok();
+        let became = became(app, std::slice::from_ref(&message)).await?.remove(&message.seq);
         Ok(Self {
-            letter: Letter::of(&message),
+            letter: Letter::of(&message, became.as_ref()),
+            became,
             headers: message
                 .headers
                 .iter()
@@ -213,6 +307,7 @@ impl Page for One {
                 "Code",
                 html! { (layout::badge(State::Warn, &letter.code)) " " code { "tidemill explain " (letter.code) } },
             ),
+            ("State", self.state()),
             ("Reason", html! { (letter.reason) }),
             ("Place", html! { (if letter.position.is_empty() { format::ABSENT } else { &letter.position }) }),
             ("Source", html! { a href={ "/data/" (letter.source) } { (letter.source) } }),
@@ -235,6 +330,23 @@ impl Page for One {
             (layout::panel("Headers", "", &layout::table("Headers", &[("Name", Align::Text), ("Value", Align::Text)],
                 &self.headers.iter().map(|(name, value)| vec![html! { (name) }, html! { span.wrap { (value) } }]).collect::<Vec<_>>())))
             p.muted { "Mend the event in a file, then: " code { "tidemill dead replay " (letter.seq) " --file mended.json" } }
+        }
+    }
+}
+
+impl One {
+    /// What became of it, by whom and why.
+    fn state(&self) -> Markup {
+        html! {
+            (state_badge(self.letter.state))
+            @if let Some(entry) = &self.became {
+                " " (format::time(entry.at)) " by " (entry.by.chars().take(80).collect::<String>())
+                @if let Some(seq) = entry.event_seq { ", as event " (seq) @if entry.mended { ", mended" } }
+                @if !entry.reason.is_empty() { ": " (entry.reason.chars().take(300).collect::<String>()) }
+            }
+            @if let Some(first) = &self.letter.replay_of {
+                " · the event of letter " a href={ "/dead/" (layout::encoded(first)) } { (first) } ", sent again"
+            }
         }
     }
 }

@@ -87,7 +87,7 @@ impl Page for Source {
         let rule = |spec: &tidemill_spec::Rule| {
             let result = known.rules.iter().find(|result| result.id == spec.id).cloned()?;
             let samples = result.samples.iter().map(|sample| shortened(sample)).collect();
-            Some(Rule { text: in_words(spec), result: RuleResult { samples, ..result } })
+            Some(Rule { text: spec.in_words(), result: RuleResult { samples, ..result } })
         };
         Ok(Self {
             source: query.source.to_string(),
@@ -123,7 +123,7 @@ impl Page for Source {
             format::count(self.checked)
         );
         html! {
-            p.crumbs { a href="/data" { "Data & quality" } " / " (self.source) }
+            p.crumbs { a href="/data" { "Data & quality" } " / " (self.source) " · " a href={ "/data/" (self.source) "/profile" } { "Profile" } }
             (layout::tiles(&self.tiles()))
             @if self.commits == 0 {
                 (layout::empty("No rows of this source were checked yet.", &format!("tidemill events publish --source {} FILE", self.source)))
@@ -271,7 +271,9 @@ impl Rule {
 
 /// How a rule fares: what it does to failing rows decides how bad a failure is.
 fn rule_state(result: &RuleResult) -> (State, &'static str) {
-    match (result.failed, result.severity) {
+    // As long as enough rows pass, failing ones are only counted.
+    let failed = if result.on_commit && !result.commit_failed { 0 } else { result.failed };
+    match (failed, result.severity) {
         (0, _) if result.checked == 0 => (State::Idle, "nothing to check"),
         (0, _) => (State::Good, "passed"),
         (_, Severity::Block) => (State::Bad, "blocks"),
@@ -287,27 +289,6 @@ fn column_state(column: &Column) -> Markup {
         Some(summary) if summary.distinct <= 1 => layout::badge(State::Warn, "one value"),
         Some(_) => layout::badge(State::Good, "filled"),
     }
-}
-
-/// A rule as it stands in the project file, without its name.
-fn in_words(rule: &tidemill_spec::Rule) -> String {
-    if let Some(column) = &rule.not_null {
-        return format!("{column} is present");
-    }
-    if let Some(range) = &rule.range {
-        let end = |end: Option<f64>| format::or_dash(end, format::number);
-        return format!("{} from {} to {}", range.column, end(range.min), end(range.max));
-    }
-    if let Some(set) = &rule.in_set {
-        return format!("{} among {}", set.column, set.values.join(", "));
-    }
-    if let Some(regex) = &rule.regex {
-        return format!("{} matches {}", regex.column, regex.pattern);
-    }
-    if let Some(columns) = &rule.unique {
-        return format!("{} once", columns.join(", "));
-    }
-    rule.expr.clone().unwrap_or_default()
 }
 
 /// A failing row without Tidemill's own columns, cut off where it is long.
@@ -332,7 +313,7 @@ mod tests {
             dimension: Dimension::Accuracy,
             checked,
             failed,
-            samples: vec![],
+            ..RuleResult::default()
         };
         assert_eq!(rule_state(&result(Severity::Block, 0, 0)).0, State::Idle);
         assert_eq!(rule_state(&result(Severity::Block, 9, 0)).0, State::Good);

@@ -8,7 +8,7 @@ use crate::format;
 use crate::layout::{self, Align};
 use crate::page::Page;
 use crate::pages::charts;
-use crate::pages::overview::WindowKind;
+use crate::pages::window::WindowKind;
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use tidemill_contracts::paths;

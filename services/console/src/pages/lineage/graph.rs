@@ -186,7 +186,14 @@ impl Draft {
             tables.insert(name.to_owned(), table);
         }
         let ends = self.features(&features, &tables, filled(focus.feature.as_ref()));
-        let label = tables.get(spec.features.label.source.as_str()).copied();
+        // The label is made of outcomes as features are made of events, so it stands in their column.
+        let outcomes = tables.get(spec.features.label.source.as_str()).copied();
+        let label = outcomes.map(|table| {
+            let detail = format!("from {}", spec.features.label.source);
+            let place = self.add(2, "label", &detail, "/features".to_owned(), false);
+            self.edges.push((table, place));
+            place
+        });
         self.runs(spec, runs, known, &ends, label, filled(focus.model.as_ref()));
         (self.nodes, self.edges)
     }

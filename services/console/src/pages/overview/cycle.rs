@@ -105,7 +105,7 @@ fn events(facts: &Facts) -> Step {
         (Some(_), Some(dead)) if dead > 0 => (State::Warn, format!("{} dead letters", format::count(dead))),
         (Some(_), _) => (State::Good, format!("{} sources", facts.sources)),
     };
-    step("Events", "/data", state, format::or_dash(facts.rows, format::count), "rows")
+    step("Events", "/data", state, format::or_dash(facts.rows, format::compact), "rows")
 }
 
 fn quality(facts: Option<&QualityFacts>) -> Step {
@@ -171,7 +171,7 @@ fn serving(facts: Option<&ServingFacts>) -> Step {
         Some(ServingFacts { champion: None, .. }) => (State::Idle, "no champion".to_owned()),
         Some(ServingFacts { champion: Some(version), .. }) => (State::Good, format!("version {version} answers")),
     };
-    let number = format::or_dash(facts.map(|facts| facts.predictions), format::count);
+    let number = format::or_dash(facts.map(|facts| facts.predictions), format::compact);
     step("Serving", "/deployments", state, number, "predictions")
 }
 
@@ -184,7 +184,7 @@ fn watching(facts: Option<&WatchFacts>) -> Step {
         Some(WatchFacts { alerts: 1, .. }) => (State::Warn, "1 alert".to_owned()),
         Some(WatchFacts { alerts, .. }) => (State::Warn, format!("{alerts} alerts")),
     };
-    step("Monitoring", "/drift", state, format::or_dash(facts.map(|facts| facts.joined), format::count), "outcomes")
+    step("Monitoring", "/drift", state, format::or_dash(facts.map(|facts| facts.joined), format::compact), "outcomes")
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The pages of `infra/docs/errors`, read into the program: what users, the index and the tests see is one text.
 
 /// A file of pages: one area of the program, its errors in order.
-const FILES: [&str; 17] = [
+const FILES: [&str; 19] = [
     include_str!("../../../../../infra/docs/errors/process.md"),
     include_str!("../../../../../infra/docs/errors/project.md"),
     include_str!("../../../../../infra/docs/errors/expressions.md"),
     include_str!("../../../../../infra/docs/errors/events.md"),
     include_str!("../../../../../infra/docs/errors/intake.md"),
+    include_str!("../../../../../infra/docs/errors/sources.md"),
     include_str!("../../../../../infra/docs/errors/store.md"),
     include_str!("../../../../../infra/docs/errors/bus.md"),
     include_str!("../../../../../infra/docs/errors/quality.md"),
@@ -19,6 +20,7 @@ const FILES: [&str; 17] = [
     include_str!("../../../../../infra/docs/errors/servers.md"),
     include_str!("../../../../../infra/docs/errors/command-line.md"),
     include_str!("../../../../../infra/docs/errors/console.md"),
+    include_str!("../../../../../infra/docs/errors/privacy.md"),
 ];
 
 /// What is known about one error.

@@ -1,0 +1,27 @@
+//! What a commit was made of, for those who ask later.
+
+use crate::{Deps, raw_table_path};
+use std::sync::Arc;
+use tidemill_intake::Committed;
+use tidemill_lineage::{Place, Step, columns, names};
+use tidemill_types::SourceName;
+
+/// A commit as a run: the events after `before` into a version of the raw table.
+pub(crate) fn step(deps: &Deps, source: &SourceName, committed: &Committed, before: i64) -> Step {
+    let project = &deps.spec.project;
+    let path = raw_table_path(project, source);
+    let events = Place::new(names::events(project, source))
+        .between(Some(before.saturating_add(1)), Some(committed.last_seq))
+        .with_rows(committed.counts.rows);
+    let mut table = Place::new(path.as_str())
+        .at(committed.version)
+        .with_rows(committed.counts.rows)
+        .lying_at(format!("{}/{path}", deps.storage.url()))
+        .with_columns(columns::raw(&deps.spec, source));
+    let mut events = events;
+    if let Some(declared) = deps.spec.sources.get(source) {
+        events = events.with_schema(Arc::new(declared.declared_schema()));
+        table = table.with_schema(declared.table_schema());
+    }
+    Step::new(project, names::ingestion(source), &format!("{path}@{}", committed.version)).reads(events).writes(table)
+}

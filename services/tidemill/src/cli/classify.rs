@@ -1,0 +1,193 @@
+//! `dataset classify`: which columns of a file or table look like personal data.
+
+use super::dataset::open;
+use super::output::{Output, next, say};
+use super::rows::{self, FileKind};
+use super::target::Target;
+use crate::error::{Error, Result};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Schema};
+use clap::Args;
+use serde_json::{Value, json};
+use std::io::BufReader;
+use std::path::Path;
+use std::sync::Arc;
+use tidemill_privacy::{ColumnView, Declaration, Verdict, classify};
+use tidemill_spec::{Column, ColumnType, Source};
+use tidemill_types::{SourceName, columns};
+
+/// Rows of a file or table that are read, at most.
+const ROWS: usize = 100_000;
+/// Records of a JSON file from which its columns are found.
+const RECORDS: usize = 1_000;
+
+/// `tidemill dataset classify`.
+#[derive(Debug, Args)]
+pub(super) struct ClassifyArgs {
+    /// .parquet, .csv with a header, .jsonl, or a table as `dataset ls` shows it.
+    #[arg(value_name = "FILE|TABLE[@VERSION]")]
+    what: String,
+    /// Chooses the sample; the same seed gives the same answer.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+}
+
+/// Runs the command; ends with 3 when a column waits for its classification.
+pub(super) async fn run(target: &Target, out: Output, args: &ClassifyArgs) -> Result<u8> {
+    let path = Path::new(&args.what);
+    let (batch, declared) =
+        if path.is_file() { (of_file(path).await?, None) } else { of_table(target, &args.what).await? };
+    let said = |name: &str| declared.as_ref().and_then(|source| source.columns.get(name));
+    let (schema, arrays) = (batch.schema(), batch.columns());
+    let own = |(field, _): &(&Arc<Field>, &ArrayRef)| !field.name().starts_with(columns::PREFIX);
+    let views: Vec<ColumnView<'_>> = schema
+        .fields()
+        .iter()
+        .zip(arrays)
+        .filter(own)
+        .map(|(field, values)| ColumnView {
+            name: field.name(),
+            values,
+            declared: said(field.name()).and_then(|column| column.pii),
+        })
+        .collect();
+    let verdicts = classify(&views, args.seed).map_err(tidemill_privacy::PrivacyError::from)?;
+    let mut shown = Vec::new();
+    for view in &views {
+        let verdict = verdicts.iter().find(|verdict| verdict.column == view.name);
+        shown.push(row(view, verdict, said(view.name)));
+    }
+    out.rows(&["column", "class", "confidence", "decision", "sensitive", "example", "reason", "line"], &shown)?;
+    let waiting = verdicts.iter().filter(|verdict| verdict.is_suspicious()).count();
+    if waiting == 0 {
+        next("tidemill project validate FILE");
+        return Ok(0);
+    }
+    say(&format!("{waiting} columns look like personal data and are not classified; validation would hold them back"));
+    next("put the lines into the source's columns, or pii: none where it is no personal data");
+    Ok(3)
+}
+
+fn row(view: &ColumnView<'_>, verdict: Option<&Verdict>, column: Option<&Column>) -> Value {
+    let Some(verdict) = verdict else {
+        let class = view.declared.map(Declaration::as_str);
+        return json!({"column": view.name, "class": class, "decision": "declared"});
+    };
+    let suspicious = verdict.is_suspicious();
+    let class = verdict.class.filter(|_| suspicious);
+    let line = class.and_then(|class| line(view, column, class.into(), verdict));
+    let probable = verdict.class.filter(|_| verdict.confidence >= 0.01);
+    json!({
+        "column": view.name,
+        "class": probable,
+        "kind": verdict.kind.filter(|_| suspicious),
+        "confidence": (verdict.confidence * 1_000.0).round() / 1_000.0,
+        "decision": if suspicious { "classify" } else { "pass" },
+        "sensitive": verdict.sensitive,
+        "example": class.map(|_| verdict.example.as_str()),
+        "reason": class.map(|_| verdict.reason.as_str()),
+        "line": line,
+    })
+}
+
+/// The column's line of a project file.
+fn line(view: &ColumnView<'_>, column: Option<&Column>, pii: Declaration, verdict: &Verdict) -> Option<String> {
+    let nullable = view.values.logical_null_count() > 0;
+    let guessed = || {
+        let kind = kind(view.values.data_type())?;
+        Some(Column { kind, nullable, pii: None, sensitive: verdict.sensitive.is_some() })
+    };
+    let column = column.cloned().or_else(guessed)?;
+    Some(column.line(view.name, pii))
+}
+
+fn kind(kind: &DataType) -> Option<ColumnType> {
+    Some(match kind {
+        DataType::Boolean => ColumnType::Boolean,
+        DataType::Int8 | DataType::UInt8 => ColumnType::Int8,
+        DataType::Int16 | DataType::UInt16 => ColumnType::Int16,
+        DataType::Int32 | DataType::UInt32 => ColumnType::Int32,
+        DataType::Int64 | DataType::UInt64 => ColumnType::Int64,
+        DataType::Float32 => ColumnType::Float32,
+        DataType::Float64 => ColumnType::Float64,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ColumnType::String,
+        DataType::Dictionary(_, _) => ColumnType::String,
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, _) => ColumnType::Timestamp,
+        _ => return None,
+    })
+}
+
+async fn of_table(target: &Target, named: &str) -> Result<(RecordBatch, Option<Source>)> {
+    let storage = target.storage()?;
+    let (table, snapshot) = open(target, &storage, named).await?;
+    let mut scan = table.scan(&snapshot, None, None);
+    let (mut batches, mut read) = (Vec::new(), 0);
+    while read < ROWS {
+        let Some(batch) = scan.next().await? else { break };
+        read += batch.num_rows();
+        batches.push(batch);
+    }
+    let declared = declared(target, table.path()).await?;
+    let schema = batches.first().map_or_else(|| snapshot.schema(), RecordBatch::schema);
+    let batch = concat_batches(&schema, &batches).map_err(tidemill_privacy::PrivacyError::from)?;
+    Ok((batch, declared))
+}
+
+/// The source of a table of rows, as the project of the running instance declares it.
+pub(super) async fn declared(target: &Target, table: &str) -> Result<Option<Source>> {
+    let source = match table.split('/').collect::<Vec<_>>().as_slice() {
+        ["raw" | "clean" | "quarantine", _, source] => source.parse::<SourceName>().ok(),
+        _ => None,
+    };
+    Ok(match (&target.instance, source) {
+        (Some(_), Some(source)) => target.spec(&target.bus().await?).await?.sources.get(&source).cloned(),
+        _ => None,
+    })
+}
+
+async fn of_file(path: &Path) -> Result<RecordBatch> {
+    let bad = |e: arrow::error::ArrowError| Error::Rows { path: path.to_owned(), reason: e.to_string() };
+    let batches = match FileKind::of(path)? {
+        FileKind::Parquet => rows::parquet(path).await?,
+        FileKind::Csv => csv(path).map_err(bad)?,
+        FileKind::JsonLines => json_lines(path).map_err(bad)?,
+    };
+    let mut left = ROWS;
+    let mut taken = Vec::new();
+    for batch in batches {
+        let part = batch.slice(0, left.min(batch.num_rows()));
+        left -= part.num_rows();
+        taken.push(part);
+        if left == 0 {
+            break;
+        }
+    }
+    let schema = taken.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+    concat_batches(&schema, &taken).map_err(bad)
+}
+
+type Read = std::result::Result<Vec<RecordBatch>, arrow::error::ArrowError>;
+
+/// All columns as text: detectors read text, and nothing is lost.
+fn csv(path: &Path) -> Read {
+    let open = || std::fs::File::open(path).map(BufReader::new);
+    let format = arrow::csv::reader::Format::default().with_header(true);
+    let (header, _) = format.infer_schema(open()?, Some(0))?;
+    let text = header.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
+    let schema = Arc::new(Schema::new(text.collect::<Vec<_>>()));
+    let reader = arrow::csv::ReaderBuilder::new(schema).with_header(true).build(open()?)?;
+    reader.take(batches_of(1_024)).collect()
+}
+
+fn json_lines(path: &Path) -> Read {
+    let open = || std::fs::File::open(path).map(BufReader::new);
+    let (schema, _) = arrow::json::reader::infer_json_schema(open()?, Some(RECORDS))?;
+    let reader = arrow::json::ReaderBuilder::new(Arc::new(schema)).build(open()?)?;
+    reader.take(batches_of(1_024)).collect()
+}
+
+/// Batches of a size that hold all the rows that are read.
+fn batches_of(rows: usize) -> usize {
+    ROWS.div_ceil(rows)
+}

@@ -1,0 +1,84 @@
+//! `dead discard`: letters that are not needed, with the reason, in the audit log.
+
+use super::Choice;
+use super::book::{Book, now};
+use super::letters::{chosen, one};
+use crate::cli::output::{Output, next};
+use crate::cli::prompt::given_or_asked;
+use crate::error::{Error, Result};
+use serde_json::{Value, json};
+use tidemill_bus::{Bus, Headers, Message};
+use tidemill_contracts::letters::{LetterEntry, LetterState};
+use tidemill_contracts::{headers, subjects};
+use tidemill_types::ProjectName;
+
+/// What to discard, and why.
+pub(super) struct Request {
+    pub(super) seqs: Vec<u64>,
+    pub(super) choice: Choice,
+    pub(super) reason: Option<String>,
+    pub(super) by: String,
+}
+
+/// Discards open letters. Those that were discarded before are left as they are.
+pub(super) async fn run(bus: &Bus, project: &ProjectName, mut book: Book, out: Output, request: Request) -> Result<u8> {
+    let Request { seqs, choice, reason, by } = request;
+    if seqs.is_empty() && choice.source.is_none() && choice.code.is_none() {
+        return Err(Error::Usage("say which: numbers, --source or --code".to_owned()));
+    }
+    let reason = given_or_asked(reason, "why are they not needed", "--reason TEXT")?;
+    let mut letters = Vec::new();
+    if seqs.is_empty() {
+        letters = chosen(bus, project, &book, &choice).await?;
+        letters.retain(|letter| book.state(letter.seq) == LetterState::Open);
+    }
+    for seq in seqs {
+        letters.push(one(bus, seq).await?);
+    }
+    let mut rows = Vec::new();
+    for letter in &letters {
+        if book.state(letter.seq) != LetterState::Discarded {
+            // The audit log first: an entry without its trace would hide who did it.
+            audit(bus, project, letter, &by, &reason).await?;
+            let (by, reason) = (by.clone(), reason.clone());
+            let state = LetterState::Discarded;
+            let entry = LetterEntry { state, at: now(), by, reason, event_id: None, event_seq: None, mended: false };
+            book.note(letter.seq, entry).await?;
+        }
+        rows.push(row(letter, &book));
+    }
+    out.rows(&["seq", "source", "state", "reason", "by"], &rows)?;
+    next("tidemill dead summary");
+    Ok(0)
+}
+
+fn row(letter: &Message, book: &Book) -> Value {
+    let entry = book.entry(letter.seq);
+    json!({
+        "seq": letter.seq,
+        "source": letter.subject.rsplit('.').next(),
+        "state": book.state(letter.seq).word(),
+        "reason": entry.map(|entry| entry.reason.clone()),
+        "by": entry.map(|entry| entry.by.clone()),
+    })
+}
+
+/// Tells the audit log; the same letter twice is one entry.
+async fn audit(bus: &Bus, project: &ProjectName, letter: &Message, by: &str, reason: &str) -> Result<()> {
+    let body = json!({
+        "project": project,
+        "kind": "letter_discarded",
+        "letter": letter.seq,
+        "code": letter.headers.get(headers::DEAD_CODE),
+        "stream": letter.headers.get(headers::DEAD_STREAM),
+        "event_seq": letter.headers.get(headers::DEAD_SEQ),
+        "at": now(),
+        "by": by,
+        "reason": reason,
+    });
+    let sent = Headers::new()
+        .with(headers::NATS_MSG_ID, &format!("letter-discarded-{project}-{}", letter.seq))?
+        .with(headers::CONTENT_TYPE, headers::JSON)?;
+    bus.publish(&subjects::audit(project), &sent, body.to_string()).await?;
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! Reading letters: all of them, one, the event inside.
+
+use super::Choice;
+use super::book::Book;
+use crate::cli::events::decoded;
+use crate::cli::output::say;
+use crate::error::{Error, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tidemill_bus::{Bus, Entry, Message, OrderedReader};
+use tidemill_conform::Limits;
+use tidemill_contracts::letters::LetterState;
+use tidemill_contracts::{headers, subjects};
+use tidemill_types::{ProjectName, SourceName};
+
+impl Choice {
+    fn takes(&self, project: &ProjectName, book: &Book, letter: &Message) -> bool {
+        let source = source_of(project, letter);
+        let right_source = match &self.source {
+            Some(wanted) => source.as_ref() == Some(wanted),
+            None => source.is_some(),
+        };
+        let right_state = self.state.is_none_or(|state| LetterState::from(state) == book.state(letter.seq));
+        let right_code = self.code.as_deref().is_none_or(|code| letter.headers.get(headers::DEAD_CODE) == Some(code));
+        right_source && right_state && right_code
+    }
+}
+
+/// The source a letter came from, when it is one of the project.
+pub(super) fn source_of(project: &ProjectName, letter: &Message) -> Option<SourceName> {
+    letter.subject.strip_prefix(&format!("tm.dead.{project}."))?.parse().ok()
+}
+
+/// Whether a letter holds a data event; jobs and notices that were given up have letters too.
+pub(super) fn is_event(project: &ProjectName, letter: &Message) -> bool {
+    let from = letter.headers.get(headers::DEAD_STREAM).unwrap_or_default();
+    let stream = source_of(project, letter).map(|source| subjects::events_stream(project, &source));
+    stream.is_some_and(|stream| from.split('@').next() == Some(&stream))
+}
+
+async fn all(bus: &Bus, from: u64) -> Result<Vec<Message>> {
+    let end = bus.stream_state(subjects::DEAD_STREAM).await?;
+    let mut letters = Vec::new();
+    let mut at = from.max(end.first_seq);
+    if at > end.last_seq {
+        return Ok(letters);
+    }
+    let mut reader = OrderedReader::open(bus, subjects::DEAD_STREAM, at).await?;
+    while at <= end.last_seq {
+        for entry in reader.next_ready(4_000, 64 << 20, Duration::from_secs(5)).await? {
+            at = entry.seq() + 1;
+            if let Entry::Message(message) = entry {
+                letters.push(message);
+            }
+        }
+    }
+    Ok(letters)
+}
+
+/// The letters that the options choose, oldest first.
+pub(super) async fn chosen(bus: &Bus, project: &ProjectName, book: &Book, choice: &Choice) -> Result<Vec<Message>> {
+    let mut letters = all(bus, 1).await?;
+    letters.retain(|letter| choice.takes(project, book, letter));
+    let surplus = letters.len().saturating_sub(choice.limit);
+    if surplus > 0 {
+        say(&format!("{surplus} older ones are not shown; raise --limit"));
+    }
+    Ok(letters.split_off(surplus))
+}
+
+/// One letter by its number.
+pub(super) async fn one(bus: &Bus, seq: u64) -> Result<Message> {
+    let missing = || Error::NotFound { what: "dead letter", name: seq.to_string(), list: "tidemill dead ls" };
+    let state = bus.stream_state(subjects::DEAD_STREAM).await?;
+    if seq == 0 || seq < state.first_seq || seq > state.last_seq {
+        return Err(missing());
+    }
+    let mut reader = OrderedReader::open(bus, subjects::DEAD_STREAM, seq).await?;
+    let entries = reader.next_ready(1, usize::MAX, Duration::from_secs(5)).await?;
+    let found = entries.into_iter().find_map(|entry| match entry {
+        Entry::Message(message) if message.seq == seq => Some(message),
+        _ => None,
+    });
+    found.ok_or_else(missing)
+}
+
+/// A letter in short.
+pub(super) fn row(letter: &Message, book: &Book) -> Value {
+    let head = |name: &str| letter.headers.get(name);
+    let number = |name: &str| head(name).and_then(|text| text.parse::<i64>().ok());
+    json!({
+        "seq": letter.seq,
+        "source": letter.subject.rsplit('.').next(),
+        "state": book.state(letter.seq).word(),
+        "code": head(headers::DEAD_CODE),
+        "reason": head(headers::DEAD_REASON),
+        "position": head(headers::DEAD_POSITION),
+        "stream": head(headers::DEAD_STREAM),
+        "event_seq": number(headers::DEAD_SEQ),
+        "row": number(headers::DEAD_ROW),
+        "event_id": head(headers::CE_ID),
+        "replay_of": number(headers::REPLAY_OF),
+        "at": letter.published_at.to_string(),
+        "bytes": letter.payload.len(),
+    })
+}
+
+/// A letter with everything in it and what became of it.
+pub(super) fn shown(letter: &Message, book: &Book) -> Value {
+    let mut shown = row(letter, book);
+    let all: BTreeMap<&str, &str> = letter.headers.iter().collect();
+    let content_type = letter.headers.get(headers::CONTENT_TYPE).unwrap_or_default();
+    let event = event(letter).ok().map(|(content_type, body)| decoded(&content_type, &body));
+    if let Some(fields) = shown.as_object_mut() {
+        fields.insert("headers".to_owned(), json!(all));
+        fields.insert("event".to_owned(), json!(event));
+        fields.insert("became".to_owned(), json!(book.entry(letter.seq)));
+        // What cannot be decoded is shown as it is.
+        match std::str::from_utf8(&letter.payload) {
+            Ok(text) if !content_type.starts_with(headers::ARROW_STREAM) => {
+                fields.insert("body".to_owned(), text.into())
+            }
+            _ => fields.insert("body_base64".to_owned(), STANDARD.encode(&letter.payload).into()),
+        };
+    }
+    shown
+}
+
+/// The refused event alone: the whole message, or the refused row of it. The other rows were accepted.
+pub(super) fn event(letter: &Message) -> std::result::Result<(String, Vec<u8>), String> {
+    let content_type = letter.headers.get(headers::CONTENT_TYPE).unwrap_or(headers::JSON).to_owned();
+    let Some(row) = letter.headers.get(headers::DEAD_ROW).and_then(|row| row.parse::<usize>().ok()) else {
+        return Ok((content_type, letter.payload.to_vec()));
+    };
+    let absent = || format!("the message has no row {row}");
+    if content_type.starts_with(headers::ARROW_STREAM) {
+        let batches = tidemill_conform::decode_stream(&letter.payload, &Limits::default()).map_err(|r| r.reason)?;
+        let mut before = 0;
+        for batch in &batches {
+            if row < before + batch.num_rows() {
+                let body =
+                    tidemill_conform::encode_stream(&[batch.slice(row - before, 1)]).map_err(|e| e.to_string())?;
+                return Ok((headers::ARROW_STREAM.to_owned(), body));
+            }
+            before += batch.num_rows();
+        }
+        return Err(absent());
+    }
+    if content_type.starts_with(headers::NDJSON) {
+        let lines = letter.payload.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let line = lines.into_iter().nth(row).ok_or_else(absent)?;
+        return Ok((headers::JSON.to_owned(), line.to_vec()));
+    }
+    let value: Value = serde_json::from_slice(&letter.payload).map_err(|e| e.to_string())?;
+    let event = match &value {
+        Value::Array(rows) => rows.get(row).ok_or_else(absent)?,
+        one => one,
+    };
+    Ok((headers::JSON.to_owned(), event.to_string().into_bytes()))
+}

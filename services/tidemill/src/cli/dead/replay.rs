@@ -1,0 +1,216 @@
+//! `dead replay`: the events of letters, published again.
+//!
+//! In the order in which they were first published, so that the order of each key is kept: where one cannot be
+//! published, later ones of its key wait. Under the same id however often it is replayed, so that it lands once.
+
+use super::Choice;
+use super::book::{Book, now};
+use super::letters::{chosen, event, is_event, one, source_of};
+use crate::cli::output::{Output, next, say};
+use crate::error::{Error, Result};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use tidemill_bus::{Bus, Headers, Message, Outgoing};
+use tidemill_contracts::letters::{LetterEntry, LetterState};
+use tidemill_contracts::{headers, subjects};
+use tidemill_spec::Spec;
+use tidemill_types::{Digest, SourceName};
+
+/// What to replay.
+pub(super) struct Request {
+    pub(super) seqs: Vec<u64>,
+    pub(super) choice: Choice,
+    pub(super) file: Option<PathBuf>,
+    pub(super) again: bool,
+    pub(super) by: String,
+}
+
+/// An event ready to be published.
+struct Ready {
+    source: SourceName,
+    content_type: String,
+    body: Vec<u8>,
+    mended: bool,
+    /// Values of the source's key, as far as they can be read.
+    key: Option<String>,
+}
+
+/// Replays letters and notes what became of each.
+pub(super) async fn run(bus: &Bus, spec: &Spec, mut book: Book, out: Output, request: Request) -> Result<u8> {
+    let Request { seqs, choice, file, again, by } = request;
+    let mended = file.as_deref().map(mended).transpose()?;
+    if mended.is_some() && seqs.len() != 1 {
+        return Err(Error::Usage("--file mends one letter: name its number".to_owned()));
+    }
+    let mut letters = Vec::new();
+    if seqs.is_empty() {
+        letters = chosen(bus, &spec.project, &book, &choice).await?;
+        letters.retain(|letter| is_event(&spec.project, letter));
+    }
+    for seq in seqs {
+        letters.push(one(bus, seq).await?);
+    }
+    letters.sort_by_key(order);
+    let all = letters.len();
+    letters.retain(|letter| again || mended.is_some() || book.state(letter.seq) == LetterState::Open);
+    if letters.len() < all {
+        say(&format!("{} were replayed or discarded before; --again takes them too", all - letters.len()));
+    }
+    let (mut rows, mut failed, mut blocked) = (Vec::new(), None, Blocked::default());
+    for letter in &letters {
+        let ready = prepare(spec, letter, mended.as_deref());
+        let result = match &ready {
+            Ok(ready) if blocked.holds(ready) => {
+                Err(Error::Usage("an earlier event of the same key could not be published".to_owned()))
+            }
+            Ok(ready) => publish(bus, spec, letter, ready).await,
+            Err(reason) => Err(Error::Usage(reason.clone())),
+        };
+        match result {
+            Ok((entry, row)) => {
+                book.note(letter.seq, LetterEntry { by: by.clone(), ..entry }).await?;
+                rows.push(row);
+            }
+            Err(error) => {
+                failed.get_or_insert(format!("letter {}: {}", letter.seq, error.text()));
+                blocked.add(source_of(&spec.project, letter), ready.ok());
+            }
+        }
+    }
+    out.rows(&["seq", "source", "event_id", "event_seq", "known_already"], &rows)?;
+    match failed {
+        Some(failed) => Err(Error::Partial { done: rows.len(), all: letters.len(), what: "letters", failed }),
+        None => {
+            next("tidemill status; tidemill dead ls --state open shows whether any was refused again");
+            Ok(0)
+        }
+    }
+}
+
+/// Where a letter's event stood: its stream, then its place there.
+fn order(letter: &Message) -> (String, u64, u64) {
+    let head = |name: &str| letter.headers.get(name).unwrap_or_default();
+    let number = |name: &str| head(name).parse().unwrap_or(0);
+    (letter.subject.clone(), number(headers::DEAD_SEQ), number(headers::DEAD_ROW))
+}
+
+/// Keys of which an event could not be published.
+#[derive(Default)]
+struct Blocked {
+    keys: HashSet<(SourceName, String)>,
+    /// Sources of which an event without a readable key could not be published: it may be of any key.
+    sources: HashSet<SourceName>,
+}
+
+impl Blocked {
+    fn holds(&self, ready: &Ready) -> bool {
+        let same_key = ready.key.as_ref().is_some_and(|key| self.keys.contains(&(ready.source.clone(), key.clone())));
+        same_key || self.sources.contains(&ready.source)
+    }
+
+    fn add(&mut self, source: Option<SourceName>, ready: Option<Ready>) {
+        match (source, ready.and_then(|ready| ready.key)) {
+            (Some(source), Some(key)) => {
+                self.keys.insert((source, key));
+            }
+            (Some(source), None) => {
+                self.sources.insert(source);
+            }
+            (None, _) => {}
+        }
+    }
+}
+
+/// The text of a mended event, which must at least be JSON.
+fn mended(file: &Path) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    if file == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut text).map_err(Error::file("read", file))?;
+    } else {
+        text = std::fs::read(file).map_err(Error::file("read", file))?;
+    }
+    let checked: std::result::Result<Value, _> = serde_json::from_slice(&text);
+    match checked {
+        Ok(Value::Object(_)) => Ok(text),
+        Ok(_) => Err(Error::Rows { path: file.to_owned(), reason: "a mended event is one JSON object".to_owned() }),
+        Err(e) => Err(Error::Rows { path: file.to_owned(), reason: e.to_string() }),
+    }
+}
+
+/// The event of a letter, or of its mended text.
+fn prepare(spec: &Spec, letter: &Message, mended: Option<&[u8]>) -> std::result::Result<Ready, String> {
+    let source = source_of(&spec.project, letter).filter(|_| is_event(&spec.project, letter));
+    let source =
+        source.ok_or_else(|| format!("{} holds no data event: ask again for what it is about", letter.subject))?;
+    let (content_type, body) = match mended {
+        Some(text) => (headers::JSON.to_owned(), text.to_vec()),
+        None => event(letter)?,
+    };
+    let key = key(spec, &source, &content_type, &body);
+    Ok(Ready { source, content_type, body, mended: mended.is_some(), key })
+}
+
+/// Values of the key columns, when the event is one readable object.
+fn key(spec: &Spec, source: &SourceName, content_type: &str, body: &[u8]) -> Option<String> {
+    let columns = &spec.sources.get(source)?.key;
+    let decoded = crate::cli::events::decoded(content_type, body);
+    let [Value::Object(fields)] = decoded.as_slice() else { return None };
+    let values: Option<Vec<&Value>> = columns.iter().map(|column| fields.get(column)).collect();
+    values.map(|values| json!(values).to_string())
+}
+
+/// The id under which a letter's event is published: its own when nothing of the message landed, as its id is free
+/// then; else one made of its place, as its message has landed under its own.
+fn identity(letter: &Message) -> String {
+    let head = |name: &str| letter.headers.get(name);
+    // A message that is one JSON object has no other row that could have landed.
+    let media = head(headers::CONTENT_TYPE).and_then(|media| media.split(';').next()).unwrap_or(headers::JSON);
+    let is_one_row = media.trim() == headers::JSON && letter.payload.trim_ascii_start().starts_with(b"{");
+    match (head(headers::CE_ID), head(headers::DEAD_ROW).filter(|_| !is_one_row)) {
+        (Some(id), None) => id.to_owned(),
+        (_, row) => {
+            let row = row.map(|row| format!(":{row}")).unwrap_or_default();
+            let (stream, seq) = (head(headers::DEAD_STREAM), head(headers::DEAD_SEQ));
+            format!("dead:{}:{}{row}", stream.unwrap_or_default(), seq.unwrap_or_default())
+        }
+    }
+}
+
+async fn publish(bus: &Bus, spec: &Spec, letter: &Message, ready: &Ready) -> Result<(LetterEntry, Value)> {
+    let id = identity(letter);
+    let mut all = Headers::new();
+    for (name, value) in letter.headers.iter() {
+        let kept = name.starts_with("ce-") || name == headers::TRACEPARENT;
+        if kept {
+            all.set(name, value)?;
+        }
+    }
+    all.set(headers::CE_ID, &id)?;
+    all.set(headers::CONTENT_TYPE, &ready.content_type)?;
+    all.set(headers::REPLAY_OF, &letter.seq.to_string())?;
+    let subject = subjects::events(&spec.project, &ready.source);
+    // For the bus a mended text is another message; for ingestion it is the same event.
+    let sent_as = format!("{subject}:{}:{id}:{}", letter.seq, Digest::of(&ready.body).short());
+    let message = Outgoing::new(subject, ready.body.clone()).with_headers(all).with_id(&sent_as)?;
+    let ack = bus.publish(&message.subject, &message.headers, message.payload).await?;
+    let entry = LetterEntry {
+        state: LetterState::Replayed,
+        at: now(),
+        by: String::new(),
+        reason: String::new(),
+        event_id: Some(id.clone()),
+        event_seq: Some(ack.sequence),
+        mended: ready.mended,
+    };
+    let row = json!({
+        "seq": letter.seq,
+        "source": ready.source,
+        "event_id": id,
+        "event_seq": ack.sequence,
+        "known_already": ack.duplicate,
+        "mended": ready.mended,
+    });
+    Ok((entry, row))
+}

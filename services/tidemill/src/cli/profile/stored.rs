@@ -1,0 +1,223 @@
+//! Tables of an instance: stored profiles of commits, merged.
+
+use super::super::target::Target;
+use super::{Bound, ProfileArgs};
+use crate::error::{Error, Result};
+use tidemill_contracts::paths;
+use tidemill_explore::over_time::of_profiles;
+use tidemill_explore::report::{Context, QualityFacts, RuleFacts, ScoreAt, masked};
+use tidemill_explore::{Exploration, explore_profile};
+use tidemill_quality::{QualityReport, RuleResult, merge_results};
+use tidemill_stats::TableProfile;
+use tidemill_storage::Storage;
+use tidemill_types::{Millis, ProjectName, SourceName};
+
+/// Folder of validated tables, which are the ones with profiles.
+const AREA: &str = "clean/";
+
+/// Whether a name means a table of an instance.
+pub(super) fn is_table(name: &str) -> bool {
+    ["raw/", AREA, "quarantine/", "predictions/", "monitors/"].iter().any(|area| name.starts_with(area))
+}
+
+fn parsed(name: &str) -> Option<(ProjectName, SourceName)> {
+    let (project, source) = name.strip_prefix(AREA)?.trim_end_matches('/').split_once('/')?;
+    Some((project.parse().ok()?, source.parse().ok()?))
+}
+
+/// Merges the profiles of the commits in the range.
+pub(super) async fn profile(target: &Target, args: &ProfileArgs) -> Result<(Exploration, Context)> {
+    let Some((project, source)) = parsed(&args.what) else {
+        let text = format!("{}: profiles are stored for clean tables only, such as clean/flights/weather", args.what);
+        return Err(Error::Usage(text));
+    };
+    merged(&target.storage()?, &project, &source, args).await
+}
+
+async fn merged(
+    storage: &Storage,
+    project: &ProjectName,
+    source: &SourceName,
+    args: &ProfileArgs,
+) -> Result<(Exploration, Context)> {
+    let mut objects = storage.list(&paths::profiles(project, source)).await?;
+    objects.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut merged = Merged::default();
+    for object in objects {
+        let version = object.path.rsplit('/').next().and_then(|name| name.strip_suffix(".json")?.parse().ok());
+        if version.is_none_or(|version: i64| !within_versions(args, version)) {
+            continue;
+        }
+        let bytes = storage.get(&object.path).await?;
+        let damaged = |e: serde_json::Error| {
+            Error::Dataset(tidemill_dataset::Error::Corrupt { path: object.path.clone(), reason: e.to_string() })
+        };
+        let report = QualityReport::from_json(&bytes).map_err(damaged)?;
+        if within_instants(args, report.newest_known_at) {
+            merged.add(report);
+        }
+    }
+    if merged.commits == 0 {
+        let what =
+            if args.since.is_some() || args.until.is_some() { "profile in this range of" } else { "stored profile of" };
+        return Err(Error::NotFound { what, name: args.what.clone(), list: "tidemill dataset ls" });
+    }
+    let mut found = explore_profile(&args.what, &merged.profile, None, &args.options());
+    found.over_time = of_profiles("knowledge", &merged.parts);
+    let context = Context {
+        origin: merged.origin(),
+        bytes: None,
+        made_at: chrono::Utc::now().format("%Y-%m-%d %H:%M UTC").to_string(),
+        quality: Some(QualityFacts { rules: merged.rules.iter().map(rule).collect(), scores: merged.scores }),
+        ..Context::default()
+    };
+    Ok((found, context))
+}
+
+fn within_versions(args: &ProfileArgs, version: i64) -> bool {
+    let since = !matches!(args.since, Some(Bound::Version(first)) if version < first);
+    since && !matches!(args.until, Some(Bound::Version(last)) if version > last)
+}
+
+/// Commits without any row belong to no instant.
+fn within_instants(args: &ProfileArgs, at: Option<Millis>) -> bool {
+    let since = !matches!(args.since, Some(Bound::At(first)) if at.is_none_or(|at| at < first));
+    since && !matches!(args.until, Some(Bound::At(end)) if at.is_none_or(|at| at >= end))
+}
+
+/// Commits, merged as they come.
+#[derive(Default)]
+struct Merged {
+    commits: usize,
+    left_behind: usize,
+    versions: Option<(i64, i64)>,
+    profile: TableProfile,
+    parts: Vec<(i64, TableProfile)>,
+    rules: Vec<RuleResult>,
+    scores: Vec<ScoreAt>,
+}
+
+impl Merged {
+    /// Adds a commit. Profiles of other columns, from before the source changed, are left behind.
+    fn add(&mut self, report: QualityReport) {
+        if self.profile.merge(&report.profile).is_err() {
+            let left_behind = self.left_behind + self.commits;
+            *self = Self { profile: report.profile.clone(), left_behind, ..Self::default() };
+        }
+        self.commits += 1;
+        let (first, last) = self.versions.unwrap_or((report.raw_version, report.raw_version));
+        self.versions = Some((first.min(report.raw_version), last.max(report.raw_version)));
+        merge_results(&mut self.rules, &report.rules);
+        if let Some(at) = report.newest_known_at {
+            self.scores.push(ScoreAt { at: at.0, score: report.score.total });
+            self.parts.push((at.0, report.profile));
+        }
+    }
+
+    fn origin(&self) -> String {
+        let (first, last) = self.versions.unwrap_or_default();
+        let known = self.parts.iter().map(|(at, _)| *at);
+        let range =
+            known.clone().min().zip(known.max()).map(|(a, b)| format!(", known from {} to {}", Millis(a), Millis(b)));
+        let left = match self.left_behind {
+            0 => String::new(),
+            n => format!("; {n} commits with other columns were left behind"),
+        };
+        format!(
+            "profiles of {} commits merged, raw versions {first} to {last}{}{left}",
+            self.commits,
+            range.unwrap_or_default()
+        )
+    }
+}
+
+fn rule(result: &RuleResult) -> RuleFacts {
+    RuleFacts {
+        id: result.id.clone(),
+        severity: format!("{:?}", result.severity).to_lowercase(),
+        checked: result.checked,
+        failed: result.failed,
+        samples: result.samples.iter().map(|sample| masked(sample)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use clap::Parser;
+    use std::sync::Arc;
+    use tidemill_quality::QualityScore;
+    use tidemill_storage::S3Options;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ProfileArgs,
+    }
+
+    fn args(line: &str) -> ProfileArgs {
+        Line::try_parse_from(std::iter::once("profile").chain(line.split(' '))).unwrap().args
+    }
+
+    /// Commit `version` has ten rows with values from `10 · version` on, known in day `version`.
+    async fn put(storage: &Storage, version: i64) {
+        let values: ArrayRef = Arc::new(Int64Array::from_iter_values(10 * version..10 * version + 10));
+        let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..10).map(|i| format!("n{}", i % 2))));
+        let batch = RecordBatch::try_from_iter([("value", values), ("name", names)]).unwrap();
+        let score = QualityScore {
+            accuracy: 100.0,
+            completeness: 100.0,
+            consistency: 100.0,
+            timeliness: 100.0,
+            total: 90.0 + version as f64,
+            formula: String::new(),
+        };
+        let report = QualityReport {
+            raw_version: version,
+            checked: 10,
+            quarantined: 0,
+            held: None,
+            blocked: None,
+            rules: vec![],
+            score,
+            newest_known_at: Some(Millis(version * 86_400_000)),
+            profile: TableProfile::of(&batch).unwrap(),
+        };
+        let path = paths::profile(&"p".parse().unwrap(), &"s".parse().unwrap(), version);
+        storage.put(&path, serde_json::to_vec(&report).unwrap()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn any_range_of_versions_is_a_merge() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(&format!("file://{}", folder.path().display()), &S3Options::default()).unwrap();
+        for version in 1..=8 {
+            put(&storage, version).await;
+        }
+        let (project, source) = parsed("clean/p/s").unwrap();
+        let found = async |line: &str| merged(&storage, &project, &source, &args(line)).await;
+        let cases = [
+            ("clean/p/s", 80, 10.0, 89.0),
+            ("clean/p/s --since 3 --until 4", 20, 30.0, 49.0),
+            ("clean/p/s --since 1970-01-06", 40, 50.0, 89.0),
+            ("clean/p/s --since 1970-01-03 --until 1970-01-04", 10, 20.0, 29.0),
+        ];
+        for (line, rows, min, max) in cases {
+            let (exploration, context) = found(line).await.unwrap();
+            let value = &exploration.columns[0];
+            assert_eq!(
+                (exploration.rows, value.min, value.max),
+                (rows, Some(min), Some(max)),
+                "{line}: {}",
+                context.origin
+            );
+            assert_eq!(context.quality.unwrap().scores.len() as u64, rows / 10);
+        }
+        let (all, _) = found("clean/p/s").await.unwrap();
+        let followed = &all.over_time.unwrap().columns[0];
+        assert_eq!((followed.column.as_str(), followed.moments.len()), ("value", 8));
+        assert!(matches!(found("clean/p/s --since 99").await, Err(Error::NotFound { .. })));
+        assert!(parsed("raw/p/s").is_none() && is_table("raw/p/s") && !is_table("rows.csv"));
+    }
+}

@@ -1,0 +1,149 @@
+//! `source`: what sources there are and where they come from, and the schema of a file or an address.
+
+use super::output::{Output, next, say};
+use super::target::Target;
+use crate::error::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use tidemill_contracts::subjects;
+use tidemill_dataset::Table;
+use tidemill_sources::{InferOptions, SAMPLE_ROWS, infer};
+use tidemill_spec::RowFormat;
+use tidemill_types::SourceName;
+
+const INFER_EXAMPLES: &str = "\
+Examples:
+  tidemill source infer weather.csv
+  tidemill source infer s3://inbox/2024/orders.parquet --name orders
+  tidemill source infer https://data.example.test/stations.json -o json
+The block goes under `sources:` of a project file; look at the remarks behind # before it does.";
+
+const LS_EXAMPLES: &str = "\
+Examples:
+  tidemill source ls
+  tidemill source ls -o json";
+
+/// `tidemill source …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum SourceCommand {
+    /// List the sources of the project: origin, rows, lag.
+    #[command(after_help = LS_EXAMPLES)]
+    Ls,
+    /// Look at the first rows of a file or an address and print the block that reads it; needs nothing that runs.
+    #[command(after_help = INFER_EXAMPLES)]
+    Infer(InferArgs),
+}
+
+/// What to look at.
+#[derive(Debug, Args)]
+pub(super) struct InferArgs {
+    /// A path, s3://bucket/object, or http(s)://address.
+    #[arg(value_name = "FILE|URL")]
+    place: String,
+    /// Format, when the name does not say it.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<FormatName>,
+    /// Name of the source; without it, made of the name of the file.
+    #[arg(long, value_name = "SOURCE")]
+    name: Option<SourceName>,
+    /// Rows to look at.
+    #[arg(long, default_value_t = SAMPLE_ROWS, value_name = "N")]
+    rows: usize,
+    /// An address or network inside that may be asked, such as 127.0.0.1; repeatable.
+    #[arg(long, value_name = "NETWORK")]
+    allow: Vec<String>,
+}
+
+/// Formats by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FormatName {
+    /// Comma-separated values with a header.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+    /// An array of JSON objects.
+    Json,
+    /// Parquet.
+    Parquet,
+    /// Arrow IPC.
+    Arrow,
+}
+
+impl From<FormatName> for RowFormat {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Csv => Self::Csv,
+            FormatName::Jsonl => Self::Jsonl,
+            FormatName::Json => Self::Json,
+            FormatName::Parquet => Self::Parquet,
+            FormatName::Arrow => Self::Arrow,
+        }
+    }
+}
+
+/// Looks at a file or an address.
+pub(super) async fn look(out: Output, args: InferArgs) -> Result<u8> {
+    crate::process::install_crypto();
+    let options = InferOptions {
+        place: args.place,
+        format: args.format.map(RowFormat::from),
+        name: args.name.map(String::from),
+        rows: Some(args.rows),
+        allow: args.allow,
+    };
+    let inferred = infer(&options).await?;
+    if out.is_table() {
+        out.text("spec", &inferred.yaml())?;
+        let seen = if inferred.whole { "all" } else { "the first" };
+        say(&format!("looked at {seen} {} rows", inferred.rows));
+        next("put the block into a project file, then: tidemill project validate FILE");
+        return Ok(0);
+    }
+    let mut record = serde_json::to_value(&inferred).map_err(std::io::Error::other)?;
+    if let Some(fields) = record.as_object_mut() {
+        fields.insert("spec".to_owned(), inferred.yaml().into());
+    }
+    out.record(&record)?;
+    Ok(0)
+}
+
+/// Runs a command that needs an instance.
+pub(super) async fn run(target: &Target, out: Output, command: SourceCommand) -> Result<u8> {
+    match command {
+        SourceCommand::Infer(args) => look(out, args).await,
+        SourceCommand::Ls => list(target, out).await,
+    }
+}
+
+async fn list(target: &Target, out: Output) -> Result<u8> {
+    let bus = target.bus().await?;
+    let spec = target.spec(&bus).await?;
+    let storage = target.storage()?;
+    let mut rows: Vec<Value> = Vec::new();
+    for (name, source) in &spec.sources {
+        let stream = subjects::events_stream(&spec.project, name);
+        let state = bus.stream_state(&stream).await?;
+        let path = tidemill_ingestion::raw_table_path(&spec.project, name);
+        // A table is made by whoever first reads it.
+        let (stored, done) = match Table::open(&storage, &path).await {
+            Ok(table) => {
+                let snapshot = table.load().await?;
+                (snapshot.num_rows(), snapshot.done(&state.incarnation(&stream)).await?.unwrap_or(0))
+            }
+            Err(_) => (0, 0),
+        };
+        let last = i64::try_from(state.last_seq).unwrap_or(i64::MAX);
+        rows.push(json!({
+            "source": name,
+            "from": source.from.as_ref().map_or("bus", |from| from.kind()),
+            "place": source.from.as_ref().map_or_else(|| subjects::events(&spec.project, name), |from| from.place()),
+            "key": source.key.join(","),
+            "columns": source.columns.len(),
+            "rows": stored,
+            "messages_behind": (last - done).max(0),
+        }));
+    }
+    out.rows(&["source", "from", "place", "key", "columns", "rows", "messages_behind"], &rows)?;
+    next("tidemill source infer FILE prints a block for another one; tidemill dead ls shows what was refused");
+    Ok(0)
+}

@@ -1,0 +1,177 @@
+//! A bus, a store, ingestion and validation of one small project, and the program under test beside them.
+
+use serde_json::Value;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tidemill_bus::{BatchPublisher, Bus, Headers, Outgoing};
+use tidemill_contracts::{headers, subjects};
+use tidemill_dataset::Table;
+use tidemill_spec::Spec;
+use tidemill_telemetry::Metrics;
+use tidemill_testkit::{Nats, Store, eventually};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The servers, the roles and the folder in which commands run.
+pub(crate) struct Place {
+    nats: Nats,
+    pub(crate) store: Store,
+    pub(crate) bus: Bus,
+    pub(crate) spec: Arc<Spec>,
+    folder: tempfile::TempDir,
+    stop: CancellationToken,
+    roles: Vec<JoinHandle<()>>,
+}
+
+impl Place {
+    /// Applies the project by the command, and starts the two roles.
+    pub(crate) async fn start(spec_text: &str) -> Self {
+        let nats = Nats::start().await.unwrap();
+        let bus = nats.bus().await.unwrap();
+        let spec = Arc::new(Spec::parse(spec_text).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("project.yaml"), spec_text).unwrap();
+        let store = Store::local().unwrap();
+        let mut place = Self { nats, store, bus, spec, folder, stop: CancellationToken::new(), roles: Vec::new() };
+        place.json("project apply project.yaml");
+        place.start_roles().await;
+        place
+    }
+
+    async fn start_roles(&mut self) {
+        let ingestion = tidemill_ingestion::Deps {
+            bus: self.nats.bus().await.unwrap(),
+            storage: self.store.storage().clone(),
+            spec: Arc::clone(&self.spec),
+            options: tidemill_ingestion::Options {
+                commit_age: Duration::from_millis(50),
+                ..tidemill_ingestion::Options::default()
+            },
+            http: None,
+            metrics: Metrics::new(),
+        };
+        let validation = tidemill_validation::Deps {
+            bus: self.nats.bus().await.unwrap(),
+            storage: self.store.storage().clone(),
+            spec: Arc::clone(&self.spec),
+            metrics: Metrics::new(),
+        };
+        let (one, two) = (self.stop.clone(), self.stop.clone());
+        self.roles.push(tokio::spawn(async move { tidemill_ingestion::run(ingestion, one).await.unwrap() }));
+        self.roles.push(tokio::spawn(async move { tidemill_validation::run(validation, two).await.unwrap() }));
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, command: &str) -> Output {
+        self.run_with(command, "")
+    }
+
+    /// Runs a command with something on its standard input.
+    pub(crate) fn run_with(&self, command: &str, input: &str) -> Output {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        program.args(command.split_whitespace()).current_dir(self.folder.path());
+        for (key, value) in
+            [("bus.url", self.nats.url()), ("store.url", self.store.url()), ("project", "meters".into())]
+        {
+            program.arg("--set").arg(format!("{key}={value}"));
+        }
+        program.env_remove("TIDEMILL_CONFIG").env("NO_COLOR", "1").env("USER", "ann");
+        program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = program.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// The JSON answer of a command that must succeed.
+    pub(crate) fn json(&self, command: &str) -> Value {
+        let output = self.run(&format!("{command} -o json"));
+        answer(command, &output)
+    }
+
+    /// The same with something on its standard input.
+    pub(crate) fn json_with(&self, command: &str, input: &str) -> Value {
+        let output = self.run_with(&format!("{command} -o json"), input);
+        answer(command, &output)
+    }
+
+    /// A file in the folder of the commands.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Publishes messages one after the other, each with an id and a body, and waits until they are in the tables.
+    pub(crate) async fn publish(&self, messages: &[(&str, String)]) {
+        let source = self.spec.sources.keys().next().unwrap();
+        let subject = subjects::events(&self.spec.project, source);
+        let message = |(id, body): &(&str, String)| {
+            let given = [
+                (headers::CE_SPECVERSION, "1.0"),
+                (headers::CE_ID, *id),
+                (headers::CE_SOURCE, "/meters"),
+                (headers::CE_TYPE, "reading"),
+                (headers::CONTENT_TYPE, "application/json"),
+            ];
+            Outgoing::new(subject.clone(), body.clone()).with_headers(Headers::from_pairs(given).unwrap())
+        };
+        let messages: Vec<Outgoing> = messages.iter().map(message).collect();
+        BatchPublisher::new(&self.bus).publish(&messages).await.unwrap();
+        self.caught_up().await;
+    }
+
+    /// Waits until both tables hold everything that is on the bus.
+    pub(crate) async fn caught_up(&self) {
+        let source = self.spec.sources.keys().next().unwrap();
+        let stream = subjects::events_stream(&self.spec.project, source);
+        let (storage, raw) = (self.store.storage(), format!("raw/meters/{source}"));
+        let met = eventually(PATIENCE, || async {
+            let state = self.bus.stream_state(&stream).await.unwrap();
+            let Ok(table) = Table::open(storage, &raw).await else { return false };
+            let snapshot = table.load().await.unwrap();
+            let done = snapshot.done(&state.incarnation(&stream)).await.unwrap().unwrap_or(0);
+            let Ok(clean) = Table::open(storage, &format!("clean/meters/{source}")).await else { return false };
+            let validated = clean.load().await.unwrap().done(&raw).await.unwrap().unwrap_or(0);
+            done >= i64::try_from(state.last_seq).unwrap() && validated >= i64::try_from(snapshot.version()).unwrap()
+        });
+        assert!(met.await, "the tables have not caught up");
+    }
+
+    /// Numbers of the readings in the raw table, in the order of the events.
+    pub(crate) async fn numbers(&self) -> Vec<i64> {
+        use arrow::array::AsArray as _;
+        use arrow::datatypes::Int64Type;
+        let table = Table::open(self.store.storage(), "raw/meters/readings").await.unwrap();
+        let snapshot = table.load().await.unwrap();
+        let batches = table.scan(&snapshot, Some(&["n"]), None).collect().await.unwrap();
+        batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
+    }
+
+    /// Stops the roles.
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        for role in self.roles {
+            role.await.unwrap();
+        }
+    }
+}
+
+fn answer(command: &str, output: &Output) -> Value {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}: {told}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{command}: {e}: {told}"))
+}
+
+/// A reading as JSON.
+pub(crate) fn reading(n: i64, value: f64) -> String {
+    let at = tidemill_types::Millis(1_704_067_200_000 + n * 60_000);
+    format!(r#"{{"n":{n},"at":"{at}","meter":"meter-{}","value":{value:?}}}"#, n % 7)
+}
+
+/// The project of the tests, with more behind it.
+pub(crate) fn meters(more: &str) -> String {
+    format!("{}\n{more}", include_str!("../../../../tests/data/meters.yaml"))
+}

@@ -1,0 +1,117 @@
+//! Keeps a source back while it has columns that look like personal data and that nobody has classified.
+//!
+//! The decision looks at the project file and the rows that come next, and at nothing else: nothing is stored, so a
+//! process that begins again decides again, on the same rows. A source that is kept back has neither clean nor
+//! quarantined rows of the pass, and no row is lost: validation goes on from its cursor once the project file says
+//! what the columns are.
+
+use crate::Deps;
+use crate::error::ValidationError;
+use arrow::array::RecordBatch;
+use prost::Message as _;
+use tidemill_bus::Headers;
+use tidemill_contracts::events::{AlertRaised, Notice, notice};
+use tidemill_contracts::{headers, subjects};
+use tidemill_privacy::{ColumnView, Declaration, PrivacyError, Unclassified, classify};
+use tidemill_quality::RuleResult;
+use tidemill_spec::Source;
+use tidemill_stats::{Extremes, Quantiles, TableProfile, TopK};
+use tidemill_types::{Classified as _, Digest, SourceName};
+use tracing::warn;
+
+/// Name of the rule in alerts.
+const RULE: &str = "unclassified_personal_data";
+
+/// What the columns of a pass look like, when any of them waits for a classification. `seed` chooses the sample.
+pub(crate) fn undecided(
+    source: &SourceName,
+    declared: &Source,
+    rows: &RecordBatch,
+    seed: u64,
+) -> Result<Option<PrivacyError>, PrivacyError> {
+    let views = declared.columns.iter().filter_map(|(name, column)| {
+        let values = rows.column_by_name(name)?;
+        Some(ColumnView { name, values, declared: column.pii })
+    });
+    let verdicts = classify(&views.collect::<Vec<_>>(), seed)?;
+    let suspicious = verdicts.into_iter().filter(|verdict| verdict.is_suspicious());
+    let columns: Vec<Unclassified> = suspicious
+        .filter_map(|verdict| {
+            let column = declared.columns.get(&verdict.column)?;
+            let line = column.line(&verdict.column, Declaration::Class(verdict.class?));
+            Some(Unclassified { verdict, line })
+        })
+        .collect();
+    Ok((!columns.is_empty()).then(|| PrivacyError::Unclassified { name: source.to_string(), columns }))
+}
+
+/// Results of rules whose failing rows show no personal data.
+pub(crate) fn masked(results: &[RuleResult], declared: &Source) -> Vec<RuleResult> {
+    let masks = declared.masks();
+    let mask = |result: &RuleResult| {
+        let samples = result.samples.iter().map(|row| masks.line(row)).collect();
+        RuleResult { samples, ..result.clone() }
+    };
+    results.iter().map(mask).collect()
+}
+
+/// A profile that keeps no single value of a classified column: counts, lengths and the distinct estimate remain.
+pub(crate) fn without_values(mut profile: TableProfile, declared: &Source) -> TableProfile {
+    let masks = declared.masks();
+    for column in profile.columns.iter_mut().filter(|column| masks.covers(&column.name)) {
+        column.topk = TopK::default();
+        column.extremes = Extremes::default();
+        column.quantiles = Quantiles::default();
+    }
+    profile
+}
+
+/// Whether the rows behind the cursor may go on. It remembers only what this process has already said.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    held_at: Option<u64>,
+}
+
+impl Gate {
+    /// Whether the pass that begins at a cursor was held back by this process. Its project file does not change, so
+    /// neither would the decision.
+    pub(crate) fn holds(&self, cursor: u64) -> bool {
+        self.held_at == Some(cursor)
+    }
+
+    /// Decides on the rows of the pass that begins at a cursor, and tells of a refusal.
+    pub(crate) async fn admits(
+        &mut self,
+        deps: &Deps,
+        source: &SourceName,
+        rows: &RecordBatch,
+        cursor: u64,
+    ) -> Result<bool, ValidationError> {
+        let declared = deps.spec.sources.get(source).ok_or_else(|| ValidationError::NoSource(source.to_string()))?;
+        let Some(found) = undecided(source, declared, rows, cursor)? else {
+            return Ok(true);
+        };
+        let text = format!("{}: {found}; apply the file and restart validation", found.code());
+        warn!(%source, "{text}");
+        alert(deps, source, text, &found).await?;
+        self.held_at = Some(cursor);
+        Ok(false)
+    }
+}
+
+/// Tells of a source that is held back. The same columns twice are one message for the bus.
+async fn alert(deps: &Deps, source: &SourceName, text: String, found: &PrivacyError) -> Result<(), ValidationError> {
+    let project = &deps.spec.project;
+    let names: Vec<&str> = match found {
+        PrivacyError::Unclassified { columns, .. } => columns.iter().map(|c| c.verdict.column.as_str()).collect(),
+        PrivacyError::Values(_) => Vec::new(),
+    };
+    let id = format!("{RULE}:{project}:{source}:{}", Digest::of(names.join("\n").as_bytes()).short());
+    let raised = AlertRaised { rule: RULE.to_owned(), severity: "page".to_owned(), text, window_start_ms: 0 };
+    let fact = Some(notice::Fact::AlertRaised(raised));
+    let notice = Notice { project: project.to_string(), cycle_id: String::new(), fact };
+    let mut sent = Headers::new();
+    sent.set(headers::NATS_MSG_ID, &id)?;
+    deps.bus.publish(&subjects::notice(project, "alert", "raised"), &sent, notice.encode_to_vec()).await?;
+    Ok(())
+}

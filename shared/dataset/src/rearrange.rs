@@ -1,0 +1,61 @@
+//! Rows of several files as the bytes of one, in the order of a column, holding the decoded rows once.
+
+use crate::codec::FileWriter;
+use crate::error::Error;
+use crate::file;
+use arrow::array::{ArrayRef, RecordBatch, make_comparator};
+use arrow::compute::{SortOptions, concat, interleave_record_batch};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use bytes::Bytes;
+
+/// Rows put together at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// The file's bytes and its statistics. Rows that are equal in the column keep their order.
+pub(crate) fn encode(
+    batches: &[RecordBatch],
+    schema: &SchemaRef,
+    sort_by: Option<&str>,
+) -> Result<(Bytes, String), Error> {
+    let mut writer = FileWriter::new(schema)?;
+    match sort_by.map(|column| order(batches, schema, column)).transpose()?.flatten() {
+        None => batches.iter().try_for_each(|batch| writer.write(batch))?,
+        Some(order) => {
+            let parts: Vec<&RecordBatch> = batches.iter().collect();
+            for places in order.chunks(CHUNK) {
+                writer.write(&interleave_record_batch(&parts, places).map_err(failed)?)?;
+            }
+        }
+    }
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for index in 0..schema.fields().len() {
+        columns.push(column(batches, index)?);
+    }
+    Ok((writer.finish()?, file::statistics_of(schema, &columns)))
+}
+
+fn failed(error: ArrowError) -> Error {
+    Error::Encode(error.to_string())
+}
+
+/// One column of all rows.
+fn column(batches: &[RecordBatch], index: usize) -> Result<ArrayRef, Error> {
+    let parts: Vec<&dyn arrow::array::Array> = batches.iter().map(|b| b.column(index).as_ref()).collect();
+    concat(&parts).map_err(failed)
+}
+
+/// Batch and row of every row in the order of a column; `None` when they are in order already.
+fn order(batches: &[RecordBatch], schema: &Schema, name: &str) -> Result<Option<Vec<(usize, usize)>>, Error> {
+    let index = schema.index_of(name).map_err(|_| Error::Column(name.to_owned()))?;
+    let keys = column(batches, index)?;
+    let compare = make_comparator(&keys, &keys, SortOptions::default()).map_err(failed)?;
+    if (1..keys.len()).all(|i| compare(i - 1, i).is_le()) {
+        return Ok(None);
+    }
+    let places = batches.iter().enumerate().flat_map(|(b, batch)| (0..batch.num_rows()).map(move |row| (b, row)));
+    let places: Vec<(usize, usize)> = places.collect();
+    let mut sorted: Vec<usize> = (0..places.len()).collect();
+    sorted.sort_by(|a, b| compare(*a, *b));
+    Ok(Some(sorted.into_iter().filter_map(|i| places.get(i).copied()).collect()))
+}

@@ -1,0 +1,28 @@
+//! What one should know about a table before using it.
+//!
+//! [`scan`](crate::scan::scan) reads a table once, by column and group of rows on several threads, into mergeable
+//! profiles, a bounded sample and exact counts of repeats. [`explore`] turns them into an [`Exploration`]: facts by
+//! column, relations, missing values, tests, warnings. [`report`] writes it as one self-contained page. Pure and
+//! deterministic for a seed, whatever the number of threads; who reads the files hands in arrays.
+
+pub mod association;
+pub mod compare;
+pub mod error;
+pub mod exploration;
+pub mod facts;
+pub mod formats;
+pub mod missing;
+pub mod outliers;
+pub mod over_time;
+pub mod report;
+pub mod scan;
+pub mod table;
+pub mod warnings;
+
+pub use error::{Error, Result};
+// Where every row passes, the code stands with the sketches.
+pub use exploration::{Exploration, Options, explore, explore_profile};
+pub use facts::ColumnFacts;
+pub use scan::{ScanOptions, Scanned, Shape, Stream, scan};
+pub use tidemill_stats::{repeats, sample, times};
+pub use warnings::{Level, Warning};

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod card;
+mod checksum;
+mod class;
+mod contact;
+mod dates;
+mod error;
+mod evidence;
+mod geo;
+mod ids;
+mod mask;
+mod names;
+mod network;
+mod places;
+mod sample;
+mod score;
+mod sensitive;
+mod text;
+mod value;
+mod verdict;
+mod words;
+
+pub use class::{Declaration, PiiClass};
+pub use error::{PrivacyError, Unclassified};
+pub use ids::{IdKind, kinds as id_kinds};
+pub use mask::{HIDDEN, Masks, Sensitive, mask};
+pub use score::THRESHOLD;
+pub use sensitive::{Attribute, attribute};
+pub use value::{Findings, MAX_TEXT, MAX_VALUE, examine};
+pub use verdict::{ColumnView, MOST_VALUES, Verdict, classify};

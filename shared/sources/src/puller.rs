@@ -1,0 +1,217 @@
+//! One source that is fetched: runs its origin until stopped, and tells what happens.
+
+use crate::error::{Error, Fault, Result};
+use crate::ledger::Ledger;
+use crate::message::{Envelope, Piece};
+use crate::{files, http, letter, postgres};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tidemill_bus::{Bus, Outgoing};
+use tidemill_spec::{Origin, Source};
+use tidemill_storage::Storage;
+use tidemill_types::{Classified as _, ProjectName, SourceName};
+use tokio_util::sync::CancellationToken;
+
+/// Pause after a failure that may pass: first and longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Bytes that are published at once.
+const BATCH_BYTES: usize = 4 << 20;
+/// Messages that are published at once.
+const BATCH_MESSAGES: usize = 200;
+
+/// What a puller tells whoever runs it.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// Rows stand on the stream.
+    Published {
+        /// How many.
+        rows: u64,
+        /// In how many messages.
+        messages: u64,
+    },
+    /// An object was refused as a whole; its dead letter is stored.
+    Refused(Refusal),
+    /// A look or poll ended well.
+    Looked {
+        /// How long it took.
+        took: Duration,
+    },
+    /// A look or poll failed and will be repeated.
+    Failed {
+        /// `TMnnnn`.
+        code: String,
+        /// Why, in one line.
+        reason: String,
+        /// Whether it is the first failure after a success.
+        is_new: bool,
+    },
+}
+
+/// An object that was refused.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// `TMnnnn`.
+    pub code: String,
+    /// Object, place, reason and mend, in one line.
+    pub text: String,
+}
+
+/// Who is told.
+pub type Tell = Arc<dyn Fn(Told) + Send + Sync>;
+
+/// Fetches one source.
+#[derive(Clone)]
+pub struct Puller {
+    /// The bus.
+    pub bus: Bus,
+    /// The store of the instance, for raw snapshots.
+    pub storage: Storage,
+    /// The project.
+    pub project: ProjectName,
+    /// Name of the source.
+    pub source: SourceName,
+    /// The source as declared, with its origin.
+    pub declared: Source,
+    /// Folder for copies of files while they are read; `None` takes the system's.
+    pub scratch: Option<PathBuf>,
+    /// Who is told what happens.
+    pub tell: Tell,
+}
+
+impl std::fmt::Debug for Puller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Puller").field("project", &self.project).field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Puller {
+    /// Fetches until `stop`; failures are told and what failed is repeated. A source without an origin has nothing
+    /// to do.
+    ///
+    /// # Errors
+    /// What no repetition mends: settings, secrets, a server that is too old.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let Some(origin) = self.declared.from.clone() else {
+            stop.cancelled().await;
+            return Ok(());
+        };
+        let mut failures = 0_u32;
+        loop {
+            let made = match &origin {
+                Origin::Files(files) => files::run(&self, files, &stop, &mut failures).await,
+                Origin::Http(http) => http::run(&self, http, &stop, &mut failures).await,
+                Origin::Postgres(postgres) => postgres::run(&self, postgres, &stop, &mut failures).await,
+            };
+            let error = match made {
+                Ok(()) => return Ok(()),
+                Err(_) if stop.is_cancelled() => return Ok(()),
+                Err(error) => error,
+            };
+            if fatal(&error) {
+                return Err(error);
+            }
+            // Another process being faster is no failure: it does the work.
+            if !matches!(error, Error::Moved { .. }) {
+                tracing::warn!(source = %self.source, %error, "fetching pauses and begins again");
+                let (code, reason) = (error.code().to_string(), error.to_string());
+                (self.tell)(Told::Failed { code, reason, is_new: failures == 0 });
+            }
+            failures = failures.saturating_add(1);
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause(failures)) => {}
+            }
+        }
+    }
+
+    /// Refuses an object: letter first, then whoever listens.
+    pub(crate) async fn refuse(&self, kind: &str, digest: &str, fault: &Fault) -> Result<()> {
+        letter::bury(&self.bus, &self.project, &self.source, kind, digest, fault).await?;
+        let code = fault.code().to_string();
+        tracing::warn!(source = %self.source, code, "refused: {fault}");
+        (self.tell)(Told::Refused(Refusal { code, text: fault.to_string() }));
+        Ok(())
+    }
+}
+
+/// What waiting does not mend. Everything else, a refused query too, may be mended at the origin meanwhile.
+fn fatal(error: &Error) -> bool {
+    use tidemill_bus::Error as Bus;
+    matches!(
+        error,
+        Error::Settings { .. }
+            | Error::Conform(_)
+            | Error::Position { .. }
+            | Error::Bus(Bus::Denied(_) | Bus::ServerTooOld { .. } | Bus::Unsafe { .. })
+    )
+}
+
+/// Full jitter: anything up to the doubled pause, so that many who failed together do not come back together.
+fn pause(failures: u32) -> Duration {
+    let (first, longest) = PAUSES;
+    let most = first.saturating_mul(1 << failures.min(8)).min(longest);
+    most.mul_f64(0.1 + 0.9 * fraction())
+}
+
+/// A random number from 0 to 1.
+pub(crate) fn fraction() -> f64 {
+    // A fresh hasher is seeded at random, which is all that jitter needs.
+    let draw = RandomState::new().build_hasher().finish() % 1_024;
+    f64::from(u32::try_from(draw).unwrap_or_default()) / 1_024.0
+}
+
+/// Gathers pieces into atomic batches.
+pub(crate) struct Batches<'a> {
+    puller: &'a Puller,
+    envelope: &'a Envelope,
+    messages: Vec<Outgoing>,
+    bytes: usize,
+    rows: u64,
+    /// Batches stored so far.
+    pub(crate) stored: u64,
+}
+
+impl<'a> Batches<'a> {
+    pub(crate) fn new(puller: &'a Puller, envelope: &'a Envelope) -> Self {
+        Self { puller, envelope, messages: Vec::new(), bytes: 0, rows: 0, stored: 0 }
+    }
+
+    /// Takes a piece; true when a batch was stored with it.
+    pub(crate) async fn push(&mut self, ledger: &mut Ledger, piece: &Piece) -> Result<bool> {
+        self.bytes += piece.body.len();
+        self.rows += piece.rows;
+        self.messages.push(self.envelope.message(piece)?);
+        if self.bytes < BATCH_BYTES && self.messages.len() < BATCH_MESSAGES {
+            return Ok(false);
+        }
+        self.flush(ledger).await?;
+        Ok(true)
+    }
+
+    /// Stores what was gathered.
+    pub(crate) async fn flush(&mut self, ledger: &mut Ledger) -> Result<()> {
+        if self.messages.is_empty() {
+            return Ok(());
+        }
+        ledger.publish(&self.messages).await?;
+        (self.puller.tell)(Told::Published { rows: self.rows, messages: self.messages.len() as u64 });
+        self.messages.clear();
+        (self.bytes, self.rows) = (0, 0);
+        self.stored += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_limit_and_differ() {
+        assert!(pause(1) <= Duration::from_secs(1));
+        assert!((0..50).all(|n| pause(n) <= PAUSES.1 && pause(n) > Duration::ZERO));
+        assert!((0..20).map(|_| pause(6)).collect::<std::collections::HashSet<_>>().len() > 1);
+    }
+}
