@@ -227,7 +227,8 @@ schema:
     let rules: Vec<Rule> = serde_json::from_value(found["quality"]["orders"].clone()).unwrap();
     // Keys stand in no particular order.
     let keys = |line: &str| {
-        let mut keys: Vec<String> = line.replace(['{', '}'], "").split(", ").map(str::to_owned).collect();
+        let bare = line.replace(['{', '}', ','], " ").replace(": ", ":");
+        let mut keys: Vec<String> = bare.split_whitespace().map(str::to_owned).collect();
         keys.sort();
         keys
     };
