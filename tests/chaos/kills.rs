@@ -3,6 +3,7 @@
 //! Two processes of ingestion and two of validation compete; faults fall on them and on the bus. At the end every row
 //! stands in the raw table once, and once in either the clean table or the quarantine.
 
+use crate::end::End;
 use anyhow::{Context as _, Result, ensure};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
@@ -10,13 +11,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tidemill_bus::{Bus, Outgoing};
-use tidemill_contracts::paths;
-use tidemill_dataset::Table;
-use tidemill_storage::Storage;
-use tidemill_testkit::{Nats, Victim, eventually};
-use tidemill_tests::audit::{Audit, Findings};
-use tidemill_tests::messages::{self, Form, Messages};
-use tidemill_tests::rig::caught_up;
+use tidemill_testkit::{Nats, Victim};
+use tidemill_tests::messages::{Form, Messages};
 use tidemill_tests::{Published, Rig};
 use tokio::sync::watch;
 
@@ -31,8 +27,6 @@ struct Plan {
     batch: i64,
 }
 
-/// Longest wait for validation to catch up.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Pause of the producer between messages, so that the events last as long as the kills.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -229,40 +223,19 @@ async fn run(plan: Plan) -> Result<()> {
     befallen.with_context(|| last_lines(&nodes.log))?;
     let published_in = begin.elapsed();
 
-    let (raw, stream) = (rig.raw()?, rig.stream()?);
-    let outcome = caught_up(&rig.bus, &storage, &raw, &stream, published.last()).await;
-    outcome.with_context(|| last_lines(&nodes.log))?;
-    let audit = Audit::of(&storage, &raw).await?;
-    let findings = audit.against(&published);
-    let validated = validated(&storage, &rig, audit.rows()).await.with_context(|| last_lines(&nodes.log))?;
-    let after = validated.against(&published);
-    let letters = rig.dead_letters().await?.len();
+    let end = End::of(&rig, &storage, &nodes, &published).await?;
     println!(
-        "chaos: seed {}, {} events in {} messages; faults {drawn:?}; raw: {} rows in {} commits, lost {}, doubled {}, \
-         foreign {}; clean and quarantine: {} rows, lost {}, doubled {}, foreign {}; dead letters {letters}; published \
-         in {:.1} s, all in {:.1} s",
+        "chaos: seed {}, {} events; faults {drawn:?}; {end}; published in {:.1} s, all in {:.1} s",
         plan.seed,
         plan.events,
-        published.rows.len(),
-        audit.rows(),
-        audit.versions,
-        findings.lost,
-        findings.doubled,
-        findings.foreign,
-        validated.rows(),
-        after.lost,
-        after.doubled,
-        after.foreign,
         published_in.as_secs_f64(),
         begin.elapsed().as_secs_f64(),
     );
-    assert_eq!(findings, Findings::default());
-    assert_eq!(after, Findings::default());
-    assert_eq!(letters, 0);
-    assert!(audit.versions as usize > plan.faults, "{} commits: the processes were hardly at work", audit.versions);
-    assert!(audit.has_exactly(0..plan.events));
-    assert!(published.rows.keys().copied().eq(1..=published.last()), "the stream has a gap or a double");
-    assert_eq!(audit.counts.rows, u64::try_from(plan.events)?, "the books in the commits");
+    end.must_balance();
+    let raw = &end.raw;
+    assert!(raw.versions as usize > plan.faults, "{} commits: the processes were hardly at work", raw.versions);
+    assert!(raw.has_exactly(0..plan.events));
+    assert_eq!(raw.counts.rows, u64::try_from(plan.events)?, "the books in the commits");
     Ok(())
 }
 
@@ -275,26 +248,6 @@ fn described(target: Target, fault: Fault) -> &'static str {
         (Target::Process(_), Fault::Kill) => "validation killed",
         (Target::Process(_), Fault::Stop(_)) => "validation stopped",
     }
-}
-
-/// What validation made of the raw rows, once it has made something of every one.
-pub(crate) async fn validated(storage: &Storage, rig: &Rig, rows: usize) -> Result<Audit> {
-    let source = messages::source()?;
-    let tables = [paths::clean_table(&rig.spec.project, &source), paths::quarantine_table(&rig.spec.project, &source)];
-    let held = async || {
-        let mut held = 0;
-        for path in &tables {
-            held += Table::open(storage, path).await?.load().await?.num_rows();
-        }
-        anyhow::Ok(held)
-    };
-    // More rows than there were would never be equal to them, so at least as many are waited for.
-    let is_done = eventually(PATIENCE, || async { held().await.is_ok_and(|held| held >= rows as u64) }).await;
-    ensure!(is_done, "validation made something of {:?} rows of {rows}", held().await);
-    let [clean, quarantine] = &tables;
-    let mut both = Audit::of(storage, clean).await?;
-    both.merge(Audit::of(storage, quarantine).await?);
-    Ok(both)
 }
 
 pub(crate) fn last_lines(log: &Path) -> String {

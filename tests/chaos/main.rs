@@ -1,6 +1,7 @@
 //! Faults on purpose.
 
 mod disk;
+mod end;
 mod kills;
 mod outage;
 mod power;

@@ -10,7 +10,7 @@ mod relations;
 mod text;
 
 pub use assets::STYLE;
-pub use quality::{QualityFacts, RuleFacts, ScoreAt, masked};
+pub use quality::{QualityFacts, RuleFacts, ScoreAt};
 pub use text::written;
 
 use crate::exploration::Exploration;

@@ -7,14 +7,14 @@ use super::target::Target;
 use crate::error::{Error, Result};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{Field, Schema};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 use tidemill_privacy::{ColumnView, Declaration, Verdict, classify};
-use tidemill_spec::{Column, ColumnType, Source};
+use tidemill_spec::{Column, Source};
 use tidemill_types::{SourceName, columns};
 
 /// Rows of a file or table that are read, at most.
@@ -95,27 +95,11 @@ fn row(view: &ColumnView<'_>, verdict: Option<&Verdict>, column: Option<&Column>
 fn line(view: &ColumnView<'_>, column: Option<&Column>, pii: Declaration, verdict: &Verdict) -> Option<String> {
     let nullable = view.values.logical_null_count() > 0;
     let guessed = || {
-        let kind = kind(view.values.data_type())?;
+        let kind = rows::column_type(view.values.data_type())?;
         Some(Column { kind, nullable, pii: None, sensitive: verdict.sensitive.is_some() })
     };
     let column = column.cloned().or_else(guessed)?;
     Some(column.line(view.name, pii))
-}
-
-fn kind(kind: &DataType) -> Option<ColumnType> {
-    Some(match kind {
-        DataType::Boolean => ColumnType::Boolean,
-        DataType::Int8 | DataType::UInt8 => ColumnType::Int8,
-        DataType::Int16 | DataType::UInt16 => ColumnType::Int16,
-        DataType::Int32 | DataType::UInt32 => ColumnType::Int32,
-        DataType::Int64 | DataType::UInt64 => ColumnType::Int64,
-        DataType::Float32 => ColumnType::Float32,
-        DataType::Float64 => ColumnType::Float64,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ColumnType::String,
-        DataType::Dictionary(_, _) => ColumnType::String,
-        DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, _) => ColumnType::Timestamp,
-        _ => return None,
-    })
 }
 
 async fn of_table(target: &Target, named: &str) -> Result<(RecordBatch, Option<Source>)> {
@@ -150,7 +134,11 @@ async fn of_file(path: &Path) -> Result<RecordBatch> {
     let bad = |e: arrow::error::ArrowError| Error::Rows { path: path.to_owned(), reason: e.to_string() };
     let batches = match FileKind::of(path)? {
         FileKind::Parquet => rows::parquet(path).await?,
-        FileKind::Csv => csv(path).map_err(bad)?,
+        // All columns as text, as detectors read text.
+        FileKind::Csv => {
+            let batches = rows::csv(path, &Schema::empty());
+            batches.and_then(|batches| batches.take(batches_of(1_024)).collect()).map_err(bad)?
+        }
         FileKind::JsonLines => json_lines(path).map_err(bad)?,
     };
     let mut left = ROWS;
@@ -168,17 +156,6 @@ async fn of_file(path: &Path) -> Result<RecordBatch> {
 }
 
 type Read = std::result::Result<Vec<RecordBatch>, arrow::error::ArrowError>;
-
-/// All columns as text: detectors read text, and nothing is lost.
-fn csv(path: &Path) -> Read {
-    let open = || std::fs::File::open(path).map(BufReader::new);
-    let format = arrow::csv::reader::Format::default().with_header(true);
-    let (header, _) = format.infer_schema(open()?, Some(0))?;
-    let text = header.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
-    let schema = Arc::new(Schema::new(text.collect::<Vec<_>>()));
-    let reader = arrow::csv::ReaderBuilder::new(schema).with_header(true).build(open()?)?;
-    reader.take(batches_of(1_024)).collect()
-}
 
 fn json_lines(path: &Path) -> Read {
     let open = || std::fs::File::open(path).map(BufReader::new);

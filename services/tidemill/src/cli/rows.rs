@@ -4,10 +4,11 @@ use crate::error::{Error, Result};
 use arrow::array::RecordBatch;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
-use tidemill_spec::Source;
+use tidemill_spec::{ColumnType, Source};
 use tidemill_storage::{S3Options, Storage};
 
 /// The format that the name of a file says.
@@ -44,7 +45,10 @@ pub(super) async fn read(path: &Path, source: &Source) -> Result<Vec<RecordBatch
     let bad = |reason: String| Error::Rows { path: path.to_owned(), reason };
     let batches = match FileKind::of(path)? {
         FileKind::Parquet => parquet(path).await?,
-        FileKind::Csv => csv(path, source).map_err(bad)?,
+        FileKind::Csv => {
+            let batches = csv(path, &source.declared_schema()).and_then(Iterator::collect);
+            batches.map_err(|e| bad(e.to_string()))?
+        }
         FileKind::JsonLines => json_lines(path, source).map_err(bad)?,
     };
     batches.iter().map(|batch| declared(batch, source).map_err(bad)).collect()
@@ -58,19 +62,37 @@ pub(super) async fn parquet(path: &Path) -> Result<Vec<RecordBatch>> {
     Ok(tidemill_dataset::read_parquet(&storage, &name.to_string_lossy(), None).await?)
 }
 
-/// Columns that the source does not declare are read as text, to be left out afterwards.
-fn csv(path: &Path, source: &Source) -> std::result::Result<Vec<RecordBatch>, String> {
-    let declared = source.declared_schema();
-    let open = || std::fs::File::open(path).map(BufReader::new).map_err(|e| e.to_string());
+/// A file with a header, batch by batch; columns that are not declared are read as text, in which nothing is lost.
+pub(super) fn csv(
+    path: &Path,
+    declared: &Schema,
+) -> std::result::Result<arrow::csv::reader::BufReader<BufReader<std::fs::File>>, ArrowError> {
+    let open = || std::fs::File::open(path).map(BufReader::new);
     let format = arrow::csv::reader::Format::default().with_header(true);
-    let (header, _) = format.infer_schema(open()?, Some(0)).map_err(|e| e.to_string())?;
+    let (header, _) = format.infer_schema(open()?, Some(0))?;
     let typed = header.fields().iter().map(|field| match declared.field_with_name(field.name()) {
         Ok(known) => known.clone().with_nullable(true),
         Err(_) => Field::new(field.name(), DataType::Utf8, true),
     });
     let schema = Arc::new(Schema::new(typed.collect::<Vec<_>>()));
-    let reader = arrow::csv::ReaderBuilder::new(schema).with_header(true).build(open()?).map_err(|e| e.to_string())?;
-    reader.collect::<std::result::Result<_, _>>().map_err(|e| e.to_string())
+    arrow::csv::ReaderBuilder::new(schema).with_header(true).build_buffered(open()?)
+}
+
+/// The declared type that holds the values of an Arrow type without loss; none for nested ones.
+pub(super) fn column_type(kind: &DataType) -> Option<ColumnType> {
+    Some(match kind {
+        DataType::Boolean => ColumnType::Boolean,
+        DataType::Int8 => ColumnType::Int8,
+        DataType::Int16 | DataType::UInt8 => ColumnType::Int16,
+        DataType::Int32 | DataType::UInt16 => ColumnType::Int32,
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => ColumnType::Int64,
+        DataType::Float16 | DataType::Float32 => ColumnType::Float32,
+        DataType::Float64 | DataType::Decimal128(..) | DataType::Decimal256(..) => ColumnType::Float64,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => ColumnType::String,
+        DataType::Dictionary(_, value) => return column_type(value),
+        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => ColumnType::Timestamp,
+        _ => return None,
+    })
 }
 
 fn json_lines(path: &Path, source: &Source) -> std::result::Result<Vec<RecordBatch>, String> {

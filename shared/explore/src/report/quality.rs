@@ -7,6 +7,8 @@ use maud::{Markup, html};
 use serde::Serialize;
 use serde_json::Value;
 use tidemill_plot::{Labels, Series, TimeSeries, time_series};
+use tidemill_privacy::HIDDEN;
+use tidemill_quality::RuleResult;
 
 /// Samples of one rule.
 const SAMPLES: usize = 3;
@@ -48,37 +50,39 @@ pub struct QualityFacts {
     pub scores: Vec<ScoreAt>,
 }
 
-/// A failing row as JSON with its texts masked: the first character, the length and nothing else.
+impl From<&RuleResult> for RuleFacts {
+    fn from(result: &RuleResult) -> Self {
+        Self {
+            id: result.id.clone(),
+            severity: format!("{:?}", result.severity).to_lowercase(),
+            checked: result.checked,
+            failed: result.failed,
+            samples: result.samples.iter().map(|sample| masked(sample)).collect(),
+        }
+    }
+}
+
+/// A failing row as JSON with all its texts hidden, personal or not: a report is handed on.
 ///
 /// Numbers, booleans and instants stay, since a rule can hardly be understood without them; text that is no JSON object
-/// is masked whole.
-#[must_use]
-pub fn masked(sample: &str) -> String {
+/// is hidden whole.
+fn masked(sample: &str) -> String {
     match serde_json::from_str::<serde_json::Map<String, Value>>(sample) {
         Ok(mut row) => {
             row.retain(|name, _| !name.starts_with(tidemill_types::columns::PREFIX));
             row.values_mut().for_each(mask);
             Value::Object(row).to_string()
         }
-        Err(_) => hidden(sample),
+        Err(_) => HIDDEN.to_owned(),
     }
 }
 
 fn mask(value: &mut Value) {
     match value {
-        Value::String(text) if tidemill_types::Millis::parse(text).is_none() => *text = hidden(text),
+        Value::String(text) if tidemill_types::Millis::parse(text).is_none() => HIDDEN.clone_into(text),
         Value::Array(items) => items.iter_mut().for_each(mask),
         Value::Object(fields) => fields.values_mut().for_each(mask),
         _ => {}
-    }
-}
-
-fn hidden(text: &str) -> String {
-    let length = text.chars().count();
-    match text.chars().next() {
-        Some(first) if length > 1 => format!("{first}{}", "•".repeat((length - 1).min(12))),
-        Some(_) => "•".to_owned(),
-        None => String::new(),
     }
 }
 
@@ -121,6 +125,6 @@ mod tests {
             masked(r#"{"name":"Ada Lovelace","age":36,"at":"2013-01-01T00:00:00Z","tm_seq":1,"tags":["x","secret"]}"#);
         assert!(!shown.contains("Ada") && !shown.contains("ecret") && !shown.contains("tm_seq"), "{shown}");
         assert!(shown.contains("36") && shown.contains("2013-01-01"), "{shown}");
-        assert_eq!(masked("no json"), "n••••••");
+        assert_eq!(masked("no json"), HIDDEN);
     }
 }

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tidemill_explore::report::{Context, QualityFacts, RuleFacts, ScoreAt, masked, page, sections};
+use tidemill_explore::report::{Context, QualityFacts, RuleFacts, ScoreAt, page, sections};
 use tidemill_explore::{Exploration, Options, explore_profile};
 use tidemill_types::{Millis, SourceName};
 
@@ -90,16 +90,9 @@ impl Profile {
 }
 
 fn quality(known: &SourceState) -> QualityFacts {
-    let rule = |result: &tidemill_quality::RuleResult| RuleFacts {
-        id: result.id.clone(),
-        severity: format!("{:?}", result.severity).to_lowercase(),
-        checked: result.checked,
-        failed: result.failed,
-        samples: result.samples.iter().map(|sample| masked(sample)).collect(),
-    };
     let scores = known.scores.iter().zip(&known.scored_at);
     let scores = scores.filter_map(|(score, at)| at.map(|Millis(at)| ScoreAt { at, score: *score }));
-    QualityFacts { rules: known.rules.iter().map(rule).collect(), scores: scores.collect() }
+    QualityFacts { rules: known.rules.iter().map(RuleFacts::from).collect(), scores: scores.collect() }
 }
 
 /// The report as a file.

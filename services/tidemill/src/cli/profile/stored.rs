@@ -5,7 +5,7 @@ use super::{Bound, ProfileArgs};
 use crate::error::{Error, Result};
 use tidemill_contracts::paths;
 use tidemill_explore::over_time::of_profiles;
-use tidemill_explore::report::{Context, QualityFacts, RuleFacts, ScoreAt, masked};
+use tidemill_explore::report::{Context, QualityFacts, RuleFacts, ScoreAt};
 use tidemill_explore::{Exploration, explore_profile};
 use tidemill_quality::{QualityReport, RuleResult, merge_results};
 use tidemill_stats::TableProfile;
@@ -68,7 +68,10 @@ async fn merged(
         origin: merged.origin(),
         bytes: None,
         made_at: chrono::Utc::now().format("%Y-%m-%d %H:%M UTC").to_string(),
-        quality: Some(QualityFacts { rules: merged.rules.iter().map(rule).collect(), scores: merged.scores }),
+        quality: Some(QualityFacts {
+            rules: merged.rules.iter().map(RuleFacts::from).collect(),
+            scores: merged.scores,
+        }),
         ..Context::default()
     };
     Ok((found, context))
@@ -128,16 +131,6 @@ impl Merged {
             self.commits,
             range.unwrap_or_default()
         )
-    }
-}
-
-fn rule(result: &RuleResult) -> RuleFacts {
-    RuleFacts {
-        id: result.id.clone(),
-        severity: format!("{:?}", result.severity).to_lowercase(),
-        checked: result.checked,
-        failed: result.failed,
-        samples: result.samples.iter().map(|sample| masked(sample)).collect(),
     }
 }
 

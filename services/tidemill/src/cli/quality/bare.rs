@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::projects;
 use arrow::array::{Array as _, ArrayRef, Int32Array, Int64Array, RecordBatch, TimestampMillisecondArray};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{Field, Schema};
 use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::Path;
@@ -68,7 +68,7 @@ async fn infer(path: &Path, args: &FileArgs) -> Result<(Source, Vec<String>)> {
     let mut columns = BTreeMap::new();
     let mut order = Vec::new();
     for field in schema.fields() {
-        match column_type(field.data_type()) {
+        match rows::column_type(field.data_type()) {
             Some(kind) if !field.name().starts_with(columns::PREFIX) => {
                 order.push(field.name().clone());
                 let column = serde_json::json!({"type": kind, "nullable": true});
@@ -91,23 +91,6 @@ async fn infer(path: &Path, args: &FileArgs) -> Result<(Source, Vec<String>)> {
 
 fn open(path: &Path) -> Result<BufReader<std::fs::File>> {
     std::fs::File::open(path).map(BufReader::new).map_err(Error::file("read", path))
-}
-
-/// The declared type that holds values of an Arrow type without loss; none for nested ones.
-fn column_type(kind: &DataType) -> Option<ColumnType> {
-    Some(match kind {
-        DataType::Boolean => ColumnType::Boolean,
-        DataType::Int8 => ColumnType::Int8,
-        DataType::Int16 | DataType::UInt8 => ColumnType::Int16,
-        DataType::Int32 | DataType::UInt16 => ColumnType::Int32,
-        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => ColumnType::Int64,
-        DataType::Float16 | DataType::Float32 => ColumnType::Float32,
-        DataType::Float64 | DataType::Decimal128(..) | DataType::Decimal256(..) => ColumnType::Float64,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => ColumnType::String,
-        DataType::Dictionary(_, value) => return column_type(value),
-        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => ColumnType::Timestamp,
-        _ => return None,
-    })
 }
 
 /// The rows in the order of the file's columns, with the positions and knowledge times that rules may ask for.
