@@ -87,7 +87,6 @@ async fn run(seed: u64, cuts: usize) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails: a stream that was just made does not outlive a power cut of the bus"]
 async fn power_quick() -> Result<()> {
     run(3, 2).await
 }

@@ -55,7 +55,15 @@ impl Messages {
     /// # Errors
     /// As [`spec`].
     pub fn new() -> Result<Self> {
-        Ok(Self { subject: subjects::events(&spec()?.project, &source()?) })
+        Self::of(&source()?)
+    }
+
+    /// Messages for the subject of another source with the same columns.
+    ///
+    /// # Errors
+    /// As [`spec`].
+    pub fn of(source: &SourceName) -> Result<Self> {
+        Ok(Self { subject: subjects::events(&spec()?.project, source) })
     }
 
     /// The readings of a range in one message (only the first as [`Form::Object`]), its id made of the range.

@@ -211,12 +211,4 @@ impl Node {
         // Cancelled is what was asked for.
         let _ = self.task.await;
     }
-
-    /// Waits until it ends by itself.
-    ///
-    /// # Errors
-    /// When it still runs after the time.
-    pub async fn ended(self, within: Duration) -> Result<Result<(), IngestionError>> {
-        Ok(tokio::time::timeout(within, self.task).await.context("ingestion still runs")??)
-    }
 }

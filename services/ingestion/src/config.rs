@@ -27,7 +27,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             commit_bytes: 64 << 20,
-            commit_age: Duration::from_secs(5),
+            commit_age: Duration::from_secs(4),
             dedupe_window: 100_000,
             dead_share: 0.05,
             dead_window: 1_000,

@@ -3,13 +3,14 @@
 use crate::Deps;
 use crate::alarm::{Alarm, DeadRate};
 use crate::error::IngestionError;
-use prost::Message as _;
+use crate::notices::{self, encoded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tidemill_bus::Headers;
 use tidemill_conform::Conform;
-use tidemill_contracts::events::{AlertRaised, Notice, RawCommitted, notice};
+use tidemill_contracts::events::RawCommitted;
+use tidemill_contracts::events::notice::Fact;
 use tidemill_contracts::{headers, subjects};
 use tidemill_dataset::Table;
 use tidemill_intake::{CommitTrace, Committed, Intake, IntakeError, IntakeOptions};
@@ -113,18 +114,9 @@ async fn raise(deps: &Deps, source: &SourceName, last_seq: i64, alarm: Alarm) ->
     let project = &deps.spec.project;
     let Alarm { dead, of } = alarm;
     warn!(%source, dead, of, "many events are refused; see the dead letters");
-    let fact = AlertRaised {
-        rule: "dead_letters".to_owned(),
-        severity: "warn".to_owned(),
-        text: format!(
-            "{dead} of the newest {of} rows of {source} were refused: tidemill dead summary --source {source}"
-        ),
-        window_start_ms: 0,
-    };
-    let fact = Some(notice::Fact::AlertRaised(fact));
-    let notice = Notice { project: project.to_string(), cycle_id: String::new(), fact };
-    let sent = Headers::new().with(headers::NATS_MSG_ID, &format!("dead:{project}:{source}:{last_seq}"))?;
-    deps.bus.publish(&subjects::notice(project, "alert", "raised"), &sent, notice.encode_to_vec()).await?;
+    let text =
+        format!("{dead} of the newest {of} rows of {source} were refused: tidemill dead summary --source {source}");
+    notices::raise(deps, &format!("dead:{project}:{source}:{last_seq}"), "dead_letters", "warn", text).await?;
     Ok(())
 }
 
@@ -147,16 +139,13 @@ async fn report(deps: Arc<Deps>, source: SourceName, committed: Committed) -> Re
             rows: counts.rows,
         };
         let project = &deps.spec.project;
-        let notice = Notice {
-            project: project.to_string(),
-            cycle_id: String::new(),
-            fact: Some(notice::Fact::RawCommitted(fact)),
-        };
         let mut sent = Headers::new();
         if let Some(parent) = tidemill_telemetry::current_traceparent() {
             sent.set(headers::TRACEPARENT, &parent)?;
         }
-        deps.bus.publish(&subjects::notice(project, "raw", "committed"), &sent, notice.encode_to_vec()).await?;
+        deps.bus
+            .publish(&subjects::notice(project, "raw", "committed"), &sent, encoded(project, Fact::RawCommitted(fact)))
+            .await?;
         Ok(())
     }
     .instrument(span)

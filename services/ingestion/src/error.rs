@@ -25,6 +25,14 @@ pub enum IngestionError {
     Task(String),
 }
 
+impl IngestionError {
+    /// Whether one source's stream and table disagree, which is no reason to stop any other source.
+    pub(crate) fn halts_one_source(&self) -> bool {
+        let of_books = matches!(self, Self::Intake(_) | Self::Bus(_));
+        of_books && self.kind() == ErrorKind::Corrupt
+    }
+}
+
 impl Classified for IngestionError {
     fn kind(&self) -> ErrorKind {
         match self {

@@ -9,8 +9,10 @@ mod config;
 mod consumer;
 mod error;
 mod lineage;
+mod notices;
 mod pull;
 mod push;
+mod source;
 mod upkeep;
 
 pub use config::Options;
@@ -47,28 +49,29 @@ pub struct Deps {
 /// in hand is committed before it returns.
 ///
 /// # Errors
-/// The first consumer that cannot go on; the others are stopped.
+/// The first task that cannot go on; the others are stopped.
 pub async fn run(mut deps: Deps, stop: CancellationToken) -> Result<(), IngestionError> {
     let listener = deps.http.take();
     let deps = Arc::new(deps);
-    let mut consumers = JoinSet::new();
-    for (name, source) in &deps.spec.sources {
-        let consumer = consumer::run(Arc::clone(&deps), name.clone(), stop.child_token());
-        consumers.spawn(consumer);
-        if source.from.is_some() {
-            consumers.spawn(pull::run(Arc::clone(&deps), name.clone(), source.clone(), stop.child_token()));
-        }
+    let mut tasks = JoinSet::new();
+    for name in deps.spec.sources.keys() {
+        tasks.spawn(source::run(Arc::clone(&deps), name.clone(), stop.child_token()));
     }
     if let Some(listener) = listener {
-        consumers.spawn(push::serve(Arc::clone(&deps), listener, stop.child_token()));
+        tasks.spawn(push::serve(Arc::clone(&deps), listener, stop.child_token()));
     }
+    all(tasks, &stop).await
+}
+
+/// Waits for all tasks; the first failure stops the others and is the result.
+async fn all(mut tasks: JoinSet<Result<(), IngestionError>>, stop: &CancellationToken) -> Result<(), IngestionError> {
     let mut first_failure = Ok(());
-    while let Some(ended) = consumers.join_next().await {
+    while let Some(ended) = tasks.join_next().await {
         let result = ended.unwrap_or_else(|e| Err(IngestionError::Task(e.to_string())));
-        if result.is_err() && first_failure.is_ok() {
+        if result.is_err() {
             stop.cancel();
-            first_failure = result;
         }
+        first_failure = first_failure.and(result);
     }
     first_failure
 }

@@ -2,11 +2,8 @@
 
 use crate::Deps;
 use crate::error::IngestionError;
-use prost::Message as _;
+use crate::notices;
 use std::sync::Arc;
-use tidemill_bus::Headers;
-use tidemill_contracts::events::{AlertRaised, Notice, notice};
-use tidemill_contracts::subjects;
 use tidemill_sources::{Puller, Tell, Told};
 use tidemill_spec::Source;
 use tidemill_telemetry::names;
@@ -86,19 +83,10 @@ fn teller(deps: &Arc<Deps>, name: &SourceName, alerts: mpsc::Sender<(String, Str
 
 /// Tells the others. An alert that cannot be sent is in the log all the same.
 async fn raise(deps: Arc<Deps>, mut waiting: mpsc::Receiver<(String, String, String)>) {
-    let project = &deps.spec.project;
     while let Some((rule, severity, text)) = waiting.recv().await {
-        let alert = AlertRaised { rule, severity, text, window_start_ms: 0 };
         // The same refusal after a restart is the same alert.
-        let id = Digest::of(format!("{project} {} {}", alert.rule, alert.text).as_bytes());
-        let fact = Some(notice::Fact::AlertRaised(alert));
-        let notice = Notice { project: project.to_string(), cycle_id: String::new(), fact };
-        let mut head = Headers::new();
-        let sent = async {
-            head.set(tidemill_contracts::headers::NATS_MSG_ID, id.as_str())?;
-            deps.bus.publish(&subjects::notice(project, "alert", "raised"), &head, notice.encode_to_vec()).await
-        };
-        if let Err(error) = sent.await {
+        let id = Digest::of(format!("{} {rule} {text}", deps.spec.project).as_bytes());
+        if let Err(error) = notices::raise(&deps, id.as_str(), &rule, &severity, text).await {
             tracing::warn!(%error, "an alert was not raised");
         }
     }

@@ -60,14 +60,6 @@ impl NatsServer {
     /// # Errors
     /// `TM1404` with the last lines of its log when it does not become ready within 30 s.
     pub async fn start(options: NatsOptions) -> Result<Self> {
-        let dir = &options.data_dir;
-        std::fs::create_dir_all(dir).map_err(Error::io(format!("create {}", dir.display())))?;
-        let store = dir.join("jetstream");
-        let store = std::path::absolute(&store).unwrap_or(store);
-        let template = options.config.as_deref().unwrap_or(TEMPLATE);
-        let config = fill(template, &options.name, &store, &options.max_file_store);
-        let path = dir.join("nats.conf");
-        std::fs::write(&path, config).map_err(Error::io(format!("write {}", path.display())))?;
         let (process, port) = launch(&options, options.port).await?;
         Ok(Self { options, process, port })
     }
@@ -145,6 +137,12 @@ fn fill(template: &str, name: &str, store: &Path, max_file_store: &str) -> Strin
 
 async fn launch(options: &NatsOptions, port: Option<u16>) -> Result<(ServerProcess, u16)> {
     let dir = std::path::absolute(&options.data_dir).map_err(Error::io("resolve the data folder"))?;
+    std::fs::create_dir_all(&dir).map_err(Error::io(format!("create {}", dir.display())))?;
+    // Written at every start: a file left empty by a power cut would start a server that has no streams at all.
+    let template = options.config.as_deref().unwrap_or(TEMPLATE);
+    let config = fill(template, &options.name, &dir.join("jetstream"), &options.max_file_store);
+    let path = dir.join("nats.conf");
+    std::fs::write(&path, config).map_err(Error::io(format!("write {}", path.display())))?;
     let mut command = Command::new(&options.binary);
     command
         .current_dir(&dir)
