@@ -66,7 +66,7 @@ async fn ingest(rig: &Rig, last: i64, rows: i64) -> Result<Duration> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "benchmark"]
 async fn ingestion_of_single_events() -> Result<()> {
-    const EVENTS: i64 = 200_000;
+    const EVENTS: i64 = 600_000;
     let rig = Rig::start().await?;
     let last = publish(&rig, Form::Object, EVENTS, 1).await?;
     let (mut drained, mut ingested) = (Duration::MAX, Duration::MAX);
@@ -110,7 +110,7 @@ fn decode(bodies: &[Vec<u8>], rows: i64) -> Result<Duration> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "benchmark"]
 async fn ingestion_of_packed_json_lines() -> Result<()> {
-    const ROWS: i64 = 1_000_000;
+    const ROWS: i64 = 4_000_000;
     const STEP: i64 = 1_000;
     let rig = Rig::start().await?;
     let last = publish(&rig, Form::Lines, ROWS, STEP).await?;
@@ -146,7 +146,7 @@ async fn encode(storage: &Storage, rows: i64, step: i64) -> Result<Duration> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "benchmark"]
 async fn ingestion_of_arrow_batches() -> Result<()> {
-    const ROWS: i64 = 2_000_000;
+    const ROWS: i64 = 10_000_000;
     const STEP: i64 = 5_000;
     let rig = Rig::start().await?;
     let last = publish(&rig, Form::Arrow, ROWS, STEP).await?;

@@ -28,16 +28,20 @@ use axum::response::Response;
 use live::Live;
 use profiles::Profiles;
 use std::sync::Arc;
+use std::time::Duration;
 use tidemill_bus::Bus;
 use tidemill_registry::Registry;
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
 use tidemill_telemetry::{Metrics, Recent};
 use tokio::net::TcpListener;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// Largest form that is read.
 const FORM_BYTES: usize = 16 * 1_024;
+/// Between two looks at profiles that nobody asks for.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// What the role needs from the process.
 pub struct Deps {
@@ -85,19 +89,24 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<()> {
         lasting: Default::default(),
     });
     let follower = tokio::spawn(live::follow(Arc::clone(&app), stop.clone()));
-    let first_look = tokio::spawn(look_at_profiles(Arc::clone(&app)));
+    let looking = tokio::spawn(look_at_profiles(Arc::clone(&app)));
     let served = axum::serve(deps.listener, routes(app)).with_graceful_shutdown(stop.clone().cancelled_owned()).await;
     stop.cancel();
     // It ends by the same token; a panic in it was reported when it happened.
     let _ = follower.await;
-    first_look.abort();
+    looking.abort();
     served.map_err(|e| Error::Server(e.to_string()))
 }
 
-/// Reads the profiles before somebody asks, so that the first page is as fast as the others.
+/// Reads new profiles before somebody asks, so that the first page is as fast as the others, also after much was loaded.
 async fn look_at_profiles(app: Arc<App>) {
-    if let Err(error) = app.profiles.all().await {
-        tracing::info!(%error, "profiles are read when a page asks for them");
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = app.profiles.all().await {
+            tracing::debug!(%error, "profiles are read when a page asks for them");
+        }
     }
 }
 

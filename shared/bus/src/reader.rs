@@ -87,9 +87,9 @@ pub struct ReaderOptions {
 }
 
 impl Default for ReaderOptions {
-    /// 4,000 messages or 24 MB.
+    /// 4,000 messages or 12 MB.
     fn default() -> Self {
-        Self { pull_messages: 4_000, pull_bytes: 24 << 20 }
+        Self { pull_messages: 4_000, pull_bytes: 12 << 20 }
     }
 }
 

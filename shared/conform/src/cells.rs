@@ -79,27 +79,30 @@ impl Builder {
         }
     }
 
+    /// Appends one cell of each row.
     #[expect(clippy::cast_possible_truncation, reason = "cells were range-checked against this column")]
-    fn append(&mut self, cell: &Cell, arena: &str) {
-        match (self, cell) {
-            (Self::Bool(b), Cell::Bool(v)) => b.append_value(*v),
-            (Self::Int8(b), Cell::Int(v)) => b.append_value(*v as i8),
-            (Self::Int16(b), Cell::Int(v)) => b.append_value(*v as i16),
-            (Self::Int32(b), Cell::Int(v)) => b.append_value(*v as i32),
-            (Self::Int64(b), Cell::Int(v)) => b.append_value(*v),
-            (Self::Instant(b), Cell::Int(v)) => b.append_value(*v),
-            (Self::F32(b), Cell::Float(v)) => b.append_value(*v as f32),
-            (Self::F64(b), Cell::Float(v)) => b.append_value(*v),
-            (Self::Text(b), Cell::Text(at)) => b.append_value(arena.get(at.clone()).unwrap_or_default()),
-            (Self::Bool(b), _) => b.append_null(),
-            (Self::Int8(b), _) => b.append_null(),
-            (Self::Int16(b), _) => b.append_null(),
-            (Self::Int32(b), _) => b.append_null(),
-            (Self::Int64(b), _) => b.append_null(),
-            (Self::Instant(b), _) => b.append_null(),
-            (Self::F32(b), _) => b.append_null(),
-            (Self::F64(b), _) => b.append_null(),
-            (Self::Text(b), _) => b.append_null(),
+    fn extend<'c>(&mut self, cells: impl Iterator<Item = &'c Cell>, arena: &str) {
+        // Matched once a column rather than once a value.
+        macro_rules! each {
+            ($builder:ident, $kind:ident($value:ident) => $made:expr) => {
+                for cell in cells {
+                    match cell {
+                        Cell::$kind($value) => $builder.append_value($made),
+                        _ => $builder.append_null(),
+                    }
+                }
+            };
+        }
+        match self {
+            Self::Bool(b) => each!(b, Bool(v) => *v),
+            Self::Int8(b) => each!(b, Int(v) => *v as i8),
+            Self::Int16(b) => each!(b, Int(v) => *v as i16),
+            Self::Int32(b) => each!(b, Int(v) => *v as i32),
+            Self::Int64(b) => each!(b, Int(v) => *v),
+            Self::Instant(b) => each!(b, Int(v) => *v),
+            Self::F32(b) => each!(b, Float(v) => *v as f32),
+            Self::F64(b) => each!(b, Float(v) => *v),
+            Self::Text(b) => each!(b, Text(at) => arena.get(at.clone()).unwrap_or_default()),
         }
     }
 
@@ -161,18 +164,24 @@ impl<'s> Columns<'s> {
         }
         self.text_bytes += text;
         let width = self.declared.len().max(1);
-        for (cells, position) in rows.cells.chunks(width).zip(&rows.accepted) {
-            for (builder, cell) in self.declared.iter_mut().zip(cells) {
-                builder.append(cell, &rows.arena);
-            }
-            let declared = self.schema.known_at.and_then(|at| cells.get(at));
-            let known_at = if let Some(Cell::Int(millis)) = declared { *millis } else { origin.arrived_at };
-            self.seq.append_value(origin.seq);
+        for (at, builder) in self.declared.iter_mut().enumerate() {
+            builder.extend(rows.cells.iter().skip(at).step_by(width), &rows.arena);
+        }
+        let count = rows.accepted.len();
+        self.seq.append_value_n(origin.seq, count);
+        for position in &rows.accepted {
             self.row.append_value(i32::try_from(*position).unwrap_or(i32::MAX));
             self.event_id.append_value(origin.event_id);
-            self.known_at.append_value(known_at);
-            self.rows += 1;
         }
+        match self.schema.known_at {
+            Some(at) => {
+                for cell in rows.cells.iter().skip(at).step_by(width) {
+                    self.known_at.append_value(if let Cell::Int(millis) = cell { *millis } else { origin.arrived_at });
+                }
+            }
+            None => self.known_at.append_value_n(origin.arrived_at, count),
+        }
+        self.rows += count;
         true
     }
 

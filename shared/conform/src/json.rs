@@ -54,10 +54,24 @@ pub(crate) fn read_lines(
     body: &[u8],
     rows: &mut Rows,
 ) -> Result<Vec<Reject>, Reject> {
+    match std::str::from_utf8(body) {
+        Ok(text) => read_each(schema, extra, max_rows, text.split('\n').map(Ok), rows),
+        // The lines that are text are read all the same.
+        Err(_) => read_each(schema, extra, max_rows, body.split(|byte| *byte == b'\n').map(utf8), rows),
+    }
+}
+
+fn read_each<'t>(
+    schema: &Checked,
+    extra: Extra,
+    max_rows: usize,
+    lines: impl Iterator<Item = Result<&'t str, Reject>>,
+    rows: &mut Rows,
+) -> Result<Vec<Reject>, Reject> {
     let mut rejects = Vec::new();
     let mut row = 0_u32;
-    for (number, line) in body.split(|b| *b == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
+    for (number, line) in lines.enumerate() {
+        if line.as_ref().is_ok_and(|line| line.as_bytes().trim_ascii_start().is_empty()) {
             continue;
         }
         if row as usize >= max_rows {
@@ -66,7 +80,7 @@ pub(crate) fn read_lines(
         let place = || format!("line {}", number + 1);
         let arena = rows.arena.len();
         let cells = rows.cells.len();
-        match read_line(schema, extra, line, rows) {
+        match line.and_then(|line| read_line(schema, extra, line, rows)) {
             Ok(Ok(())) => rows.accepted.push(row),
             Ok(Err(fault)) => rejects.push(of_row(row, fault, &format!("{} $", place()))),
             Err(reject) => {
@@ -84,9 +98,8 @@ pub(crate) fn read_lines(
     Ok(rejects)
 }
 
-fn read_line(schema: &Checked, extra: Extra, line: &[u8], rows: &mut Rows) -> Result<Result<(), Fault>, Reject> {
-    let text = utf8(line)?;
-    let mut json = serde_json::Deserializer::from_str(text);
+fn read_line(schema: &Checked, extra: Extra, line: &str, rows: &mut Rows) -> Result<Result<(), Fault>, Reject> {
+    let mut json = serde_json::Deserializer::from_str(line);
     let outcome = RowSeed { schema, extra, rows }.deserialize(&mut json).map_err(|error| damaged(&error, 0))?;
     json.end().map_err(|error| damaged(&error, 0))?;
     Ok(outcome)

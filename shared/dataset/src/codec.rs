@@ -2,47 +2,34 @@
 
 use crate::error::Error;
 use crate::schema;
-use arrow::array::{Array as _, ArrayRef, RecordBatch, UInt32Array, make_comparator};
-use arrow::compute::{SortOptions, concat_batches, take_record_batch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{Array as _, RecordBatch};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
 use std::io::Write;
-use std::sync::Arc;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use tidemill_types::columns;
 
+/// A row group ends at so many rows, or at so much data before it is encoded.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+const ROW_GROUP_BYTES: usize = 64 << 20;
+/// A dictionary larger than this saves nothing and costs the most time of all.
+const DICTIONARY_BYTES: usize = 256 << 10;
+/// Fewer rows are encoded sooner than threads are started.
+const WORTH_A_THREAD: usize = 16 * 1024;
 /// Rows per decoded batch.
 const BATCH_ROWS: usize = 64 * 1024;
-
-/// All rows of the batches as one batch, in the order of a column where one is given. The sort is stable.
-pub(crate) fn gather(to: &SchemaRef, batches: &[RecordBatch], sort_by: Option<&str>) -> Result<RecordBatch, Error> {
-    let encode = |e: ArrowError| Error::Encode(e.to_string());
-    let aligned = batches.iter().map(|batch| schema::cast_batch(batch, to)).collect::<Result<Vec<_>, _>>();
-    let all = concat_batches(to, &aligned.map_err(encode)?).map_err(encode)?;
-    let Some(column) = sort_by else { return Ok(all) };
-    let keys = all.column_by_name(column).ok_or_else(|| Error::Column(column.to_owned()))?;
-    match stable_order(keys).map_err(encode)? {
-        Some(order) => take_record_batch(&all, &order).map_err(encode),
-        None => Ok(all),
-    }
-}
-
-/// The order that sorts the keys, `None` when they are sorted already.
-fn stable_order(keys: &ArrayRef) -> Result<Option<UInt32Array>, ArrowError> {
-    let compare = make_comparator(keys, keys, SortOptions::default())?;
-    if (1..keys.len()).all(|i| compare(i - 1, i).is_le()) {
-        return Ok(None);
-    }
-    let count = u32::try_from(keys.len()).map_err(|e| ArrowError::ComputeError(e.to_string()))?;
-    let mut order: Vec<u32> = (0..count).collect();
-    order.sort_by(|a, b| compare(*a as usize, *b as usize));
-    Ok(Some(order.into()))
-}
 
 /// One Parquet file: zstd level 1, statistics per column chunk and page.
 pub(crate) fn encode(batches: &[RecordBatch], schema: &Schema) -> Result<Bytes, Error> {
@@ -54,7 +41,13 @@ pub(crate) fn encode(batches: &[RecordBatch], schema: &Schema) -> Result<Bytes, 
 /// A Parquet file that is written batch by batch.
 pub(crate) struct FileWriter<W: Write + Send = Vec<u8>> {
     to: SchemaRef,
-    inner: ArrowWriter<W>,
+    inner: SerializedFileWriter<W>,
+    groups: ArrowRowGroupWriterFactory,
+    threads: usize,
+    /// Rows of the next row group.
+    pending: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
 }
 
 impl FileWriter {
@@ -65,36 +58,131 @@ impl FileWriter {
 
     /// The file.
     pub(crate) fn finish(self) -> Result<Bytes, Error> {
-        self.inner.into_inner().map(Bytes::from).map_err(|e| Error::Encode(e.to_string()))
+        self.into_sink().map(Bytes::from)
     }
 }
 
 impl<W: Write + Send> FileWriter<W> {
-    /// Writes to `sink`.
+    /// Writes to `sink`, on one thread.
     pub(crate) fn over(sink: W, schema: &Schema) -> Result<Self, Error> {
-        let failed = |e: ParquetError| Error::Encode(e.to_string());
         let to = schema::in_file(schema);
         let level = ZstdLevel::try_new(1).map_err(failed)?;
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_statistics_enabled(EnabledStatistics::Page)
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .set_created_by(concat!("tidemill ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
-        let inner = ArrowWriter::try_new(sink, Arc::clone(&to), Some(properties)).map_err(failed)?;
-        Ok(Self { to, inner })
+            .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+            .set_created_by(concat!("tidemill ", env!("CARGO_PKG_VERSION")).to_owned());
+        for field in to.fields().iter().filter(|field| is_whole(field.data_type())) {
+            let column = ColumnPath::from(field.name().as_str());
+            // A dictionary of values that hardly repeat is given up after much work; neighbours differ by little.
+            if is_a_run(field.name(), field.data_type()) {
+                properties = properties.set_column_dictionary_enabled(column.clone(), false);
+            }
+            properties = properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+        }
+        let writer = ArrowWriter::try_new(sink, Arc::clone(&to), Some(properties.build())).map_err(failed)?;
+        let (inner, groups) = writer.into_serialized_writer().map_err(failed)?;
+        Ok(Self { to, inner, groups, threads: 1, pending: Vec::new(), rows: 0, bytes: 0 })
+    }
+
+    /// Encodes as many columns at a time as there are cores.
+    pub(crate) fn on_all_cores(self) -> Self {
+        Self { threads: thread::available_parallelism().map_or(1, NonZero::get), ..self }
     }
 
     /// Adds rows, whose columns are those of the schema in order.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        let batch = schema::cast_batch(batch, &self.to).map_err(|e| Error::Encode(e.to_string()))?;
-        self.inner.write(&batch).map_err(|e| Error::Encode(e.to_string()))
+        let mut batch = schema::cast_batch(batch, &self.to).map_err(|e| Error::Encode(e.to_string()))?;
+        while batch.num_rows() > 0 {
+            let taken = batch.num_rows().min(ROW_GROUP_ROWS - self.rows);
+            let part = batch.slice(0, taken);
+            batch = batch.slice(taken, batch.num_rows() - taken);
+            self.bytes +=
+                part.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or(0)).sum::<usize>();
+            self.rows += taken;
+            self.pending.push(part);
+            if self.rows == ROW_GROUP_ROWS || self.bytes >= ROW_GROUP_BYTES {
+                self.close_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Encodes what is pending as one row group.
+    fn close_group(&mut self) -> Result<(), Error> {
+        let rows = std::mem::take(&mut self.rows);
+        self.bytes = 0;
+        let batches = std::mem::take(&mut self.pending);
+        if rows == 0 {
+            return Ok(());
+        }
+        let writers = self.groups.create_column_writers(self.inner.flushed_row_groups().len()).map_err(failed)?;
+        let threads = if rows < WORTH_A_THREAD { 1 } else { self.threads };
+        let chunks = encode_columns(&self.to, &batches, writers, threads)?;
+        let mut group = self.inner.next_row_group().map_err(failed)?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut group).map_err(failed)?;
+        }
+        group.close().map_err(failed)?;
+        Ok(())
     }
 
     /// Writes the footer and gives the sink back.
-    pub(crate) fn into_sink(self) -> Result<W, Error> {
-        self.inner.into_inner().map_err(|e| Error::Encode(e.to_string()))
+    pub(crate) fn into_sink(mut self) -> Result<W, Error> {
+        self.close_group()?;
+        self.inner.into_inner().map_err(failed)
     }
+}
+
+fn failed(error: ParquetError) -> Error {
+    Error::Encode(error.to_string())
+}
+
+/// The columns of some rows, in order, each encoded by whichever thread is free.
+fn encode_columns(
+    schema: &Schema,
+    batches: &[RecordBatch],
+    writers: Vec<ArrowColumnWriter>,
+    threads: usize,
+) -> Result<Vec<ArrowColumnChunk>, Error> {
+    let encode = |(index, mut writer): (usize, ArrowColumnWriter)| {
+        for batch in batches {
+            // One leaf a column: tables hold nothing that is nested but lists of plain values.
+            for leaf in compute_leaves(schema.field(index), batch.column(index)).map_err(failed)? {
+                writer.write(&leaf).map_err(failed)?;
+            }
+        }
+        Ok((index, writer.close().map_err(failed)?))
+    };
+    if threads < 2 {
+        return writers.into_iter().enumerate().map(|work| encode(work).map(|(_, chunk)| chunk)).collect();
+    }
+    let work = Mutex::new(writers.into_iter().enumerate());
+    let work_off = || {
+        let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
+        std::iter::from_fn(next).map(encode).collect::<Result<Vec<_>, Error>>()
+    };
+    let mut chunks = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work_off)).collect();
+        let mut done = work_off();
+        for other in others {
+            let theirs = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            done = done.and_then(|mut done| theirs.map(|theirs| done.extend(theirs)).map(|()| done));
+        }
+        done
+    })?;
+    chunks.sort_unstable_by_key(|(index, _)| *index);
+    Ok(chunks.into_iter().map(|(_, chunk)| chunk).collect())
+}
+
+/// Whether values are whole numbers: what a dictionary does not fit, differences to neighbours do.
+fn is_whole(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Int32 | DataType::Int64 | DataType::Timestamp(..))
+}
+
+/// Whether a column's neighbours differ by little: instants, sequences and positions.
+fn is_a_run(name: &str, data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(..)) || name == columns::SEQ || name == columns::ROW
 }
 
 /// Decodes a file batch by batch.

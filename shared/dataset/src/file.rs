@@ -1,10 +1,10 @@
 //! One data file of a table and what is known of it without opening it.
 
 use crate::log::{Add, Remove};
-use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray as _};
 use arrow::compute::{max, max_string, min, min_string};
 use arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema, TimeUnit,
+    DataType, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
     TimestampMillisecondType,
 };
 use serde::{Deserialize, Serialize};
@@ -72,26 +72,34 @@ impl DataFile {
     }
 }
 
-/// Delta's statistics of the rows of one file (instants in milliseconds).
-pub(crate) fn statistics(batch: &RecordBatch) -> String {
-    statistics_of(&batch.schema(), batch.columns())
+/// Delta's statistics of the rows of one file (instants in milliseconds), taken up column by column.
+#[derive(Debug, Default)]
+pub(crate) struct Statistics {
+    rows: usize,
+    low: Map<String, Value>,
+    high: Map<String, Value>,
+    nulls: Map<String, Value>,
 }
 
-/// The same from whole columns.
-pub(crate) fn statistics_of(schema: &Schema, columns: &[ArrayRef]) -> String {
-    let (mut low, mut high, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for (field, column) in schema.fields().iter().zip(columns) {
+impl Statistics {
+    /// Takes up a whole column.
+    pub(crate) fn add(&mut self, field: &Field, column: &ArrayRef) {
+        self.rows = column.len();
         if matches!(field.data_type(), DataType::List(_)) {
-            continue;
+            return;
         }
-        nulls.insert(field.name().clone(), json!(column.null_count()));
+        self.nulls.insert(field.name().clone(), json!(column.null_count()));
         if let Some((smallest, largest)) = bounds(column.as_ref()) {
-            low.insert(field.name().clone(), smallest);
-            high.insert(field.name().clone(), largest);
+            self.low.insert(field.name().clone(), smallest);
+            self.high.insert(field.name().clone(), largest);
         }
     }
-    let rows = columns.first().map_or(0, |column| column.len());
-    json!({"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls}).to_string()
+
+    /// As the log holds them.
+    pub(crate) fn to_json(&self) -> String {
+        let Self { rows, low, high, nulls } = self;
+        json!({"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls}).to_string()
+    }
 }
 
 fn bounds(column: &dyn Array) -> Option<(Value, Value)> {

@@ -1,13 +1,15 @@
-//! Rows of several files as the bytes of one, in the order of a column, holding the decoded rows once.
+//! Rows of several batches as the bytes of one file, in the order of a column, holding the rows once.
 
 use crate::codec::FileWriter;
 use crate::error::Error;
-use crate::file;
-use arrow::array::{ArrayRef, RecordBatch, make_comparator};
+use crate::file::Statistics;
+use crate::schema;
+use arrow::array::{Array, ArrayRef, RecordBatch, make_comparator};
 use arrow::compute::{SortOptions, concat, interleave_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Rows put together at a time.
 const CHUNK: usize = 64 * 1024;
@@ -18,8 +20,10 @@ pub(crate) fn encode(
     schema: &SchemaRef,
     sort_by: Option<&str>,
 ) -> Result<(Bytes, String), Error> {
-    let mut writer = FileWriter::new(schema)?;
-    match sort_by.map(|column| order(batches, schema, column)).transpose()?.flatten() {
+    let batches = batches.iter().map(|batch| schema::cast_batch(batch, schema)).collect::<Result<Vec<_>, _>>();
+    let batches = batches.map_err(failed)?;
+    let mut writer = FileWriter::new(schema)?.on_all_cores();
+    match sort_by.map(|column| order(&batches, schema, column)).transpose()?.flatten() {
         None => batches.iter().try_for_each(|batch| writer.write(batch))?,
         Some(order) => {
             let parts: Vec<&RecordBatch> = batches.iter().collect();
@@ -28,11 +32,12 @@ pub(crate) fn encode(
             }
         }
     }
-    let mut columns = Vec::with_capacity(schema.fields().len());
-    for index in 0..schema.fields().len() {
-        columns.push(column(batches, index)?);
+    let bytes = writer.finish()?;
+    let mut statistics = Statistics::default();
+    for (index, field) in schema.fields().iter().enumerate() {
+        statistics.add(field, &column(&batches, index)?);
     }
-    Ok((writer.finish()?, file::statistics_of(schema, &columns)))
+    Ok((bytes, statistics.to_json()))
 }
 
 fn failed(error: ArrowError) -> Error {
@@ -41,8 +46,13 @@ fn failed(error: ArrowError) -> Error {
 
 /// One column of all rows.
 fn column(batches: &[RecordBatch], index: usize) -> Result<ArrayRef, Error> {
-    let parts: Vec<&dyn arrow::array::Array> = batches.iter().map(|b| b.column(index).as_ref()).collect();
-    concat(&parts).map_err(failed)
+    match batches {
+        [only] => Ok(Arc::clone(only.column(index))),
+        many => {
+            let parts: Vec<&dyn Array> = many.iter().map(|batch| batch.column(index).as_ref()).collect();
+            concat(&parts).map_err(failed)
+        }
+    }
 }
 
 /// Batch and row of every row in the order of a column; `None` when they are in order already.

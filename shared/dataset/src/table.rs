@@ -5,11 +5,11 @@
 //! both commit what comes after the same point.
 
 use crate::error::{CommitError, Error};
-use crate::file::{DataFile, statistics};
+use crate::file::DataFile;
 use crate::log::{self, Line, Txn};
 use crate::schema;
 use crate::snapshot::{Snapshot, State};
-use crate::{codec, delta};
+use crate::{delta, rearrange};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeMap;
@@ -225,11 +225,7 @@ impl Table {
         let batches = batches.to_vec();
         let schema = self.schema();
         let sort_by = self.sort_by.clone();
-        let work = move || -> Result<_, Error> {
-            let rows = codec::gather(&schema, &batches, sort_by.as_deref())?;
-            Ok((codec::encode(std::slice::from_ref(&rows), &schema)?, statistics(&rows)))
-        };
-        let (bytes, stats) = blocking(work).await?;
+        let (bytes, stats) = blocking(move || rearrange::encode(&batches, &schema, sort_by.as_deref())).await?;
         self.put_file(version, bytes, stats).await.map(Some)
     }
 

@@ -6,6 +6,9 @@ use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
 use tidemill_bus::Message;
 use tidemill_conform::reject::BATCH_FULL;
 use tidemill_conform::{Conform, MessageIn, Reject};
@@ -77,6 +80,8 @@ pub struct Gathered {
     pub(crate) traceparents: Vec<String>,
 }
 
+/// Fewer bytes are decoded sooner than a thread is started.
+const WORTH_A_THREAD: usize = 400 << 10;
 /// Trace contexts kept as links of one commit.
 const LINKS: usize = 16;
 
@@ -197,7 +202,7 @@ impl<'a> Event<'a> {
             }
         }
         event.identity = match (source, id) {
-            (Some(source), Some(id)) => format!("{source}#{id}"),
+            (Some(source), Some(id)) => [source, "#", id].concat(),
             (None, Some(id)) => id.to_owned(),
             // Without an id nobody can say that two events are the same one.
             _ => format!("@{}", message.seq),
@@ -280,8 +285,27 @@ fn has_rows_of(batch: &RecordBatch, seq: i64) -> bool {
 
 type Landed = (RecordBatch, Vec<(i64, Reject)>);
 
-/// Decodes messages, in as few batches as they fit into.
+/// Decodes messages, on several cores where they are many, in as few batches as they fit into. What a message yields
+/// does not depend on the others, so they may be split anywhere.
 fn run(conform: &Conform, events: &[Event<'_>]) -> Vec<Landed> {
+    let bytes: usize = events.iter().map(|event| event.message.payload.len()).sum();
+    let parts = thread::available_parallelism().map_or(1, NonZero::get).min(bytes / WORTH_A_THREAD);
+    if parts < 2 || events.len() < parts {
+        return run_here(conform, events);
+    }
+    thread::scope(|scope| {
+        let mut shares = events.chunks(events.len().div_ceil(parts));
+        let first = shares.next().unwrap_or_default();
+        let others: Vec<_> = shares.map(|share| scope.spawn(move || run_here(conform, share))).collect();
+        let mut landed = run_here(conform, first);
+        for other in others {
+            landed.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        landed
+    })
+}
+
+fn run_here(conform: &Conform, events: &[Event<'_>]) -> Vec<Landed> {
     if events.is_empty() {
         return Vec::new();
     }
@@ -290,8 +314,8 @@ fn run(conform: &Conform, events: &[Event<'_>]) -> Vec<Landed> {
     // A message is not to be refused because of the company it came in.
     if events.len() > 1 && landed.1.iter().any(|(_, reject)| reject.code == BATCH_FULL) {
         let (left, right) = events.split_at(events.len() / 2);
-        let mut halves = run(conform, left);
-        halves.extend(run(conform, right));
+        let mut halves = run_here(conform, left);
+        halves.extend(run_here(conform, right));
         return halves;
     }
     vec![landed]

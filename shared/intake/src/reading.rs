@@ -14,8 +14,8 @@ use tidemill_dataset::{DataFile, Snapshot, Table};
 use tidemill_types::columns;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes asked for at once: what is decoded together stays small beside what a commit may hold.
-const PULL_BYTES: usize = 8 << 20;
+/// Payload taken at once: compressed columns unfold tenfold, and are held twice while they are put together.
+const PULL_BYTES: usize = 1 << 20;
 /// Messages asked for at once.
 const PULL_MESSAGES: usize = 4_096;
 /// Longest wait for the first message of a pull, so that shutdown is noticed.

@@ -210,7 +210,7 @@ fn row(column: &ColumnDiff) -> Vec<Markup> {
     let instant = column.kind == tidemill_stats::Kind::Instant;
     let shown = |value: f64| if instant { day(value) } else { format::number(value) };
     let pair = |left: Option<f64>, right: Option<f64>| match (left, right) {
-        (Some(left), Some(right)) => html! { (shown(left)) " → " (shown(right)) },
+        (Some(left), Some(right)) => sides(&shown(left), &shown(right)),
         _ => html! { (format::ABSENT) },
     };
     let (left, right) = (&column.left, &column.right);
@@ -222,12 +222,19 @@ fn row(column: &ColumnDiff) -> Vec<Markup> {
         number(column.psi_limit),
         number(column.ks),
         number(column.ks_limit),
-        html! { (format::percent(left.missing_share, 1)) " → " (format::percent(right.missing_share, 1)) },
+        sides(&format::percent(left.missing_share, 1), &format::percent(right.missing_share, 1)),
         pair(left.mean, right.mean),
         pair(left.median, right.median),
-        html! { (format::number(left.distinct)) " → " (format::number(right.distinct)) },
+        sides(&format::number(left.distinct), &format::number(right.distinct)),
         html! { span.wrap { (column.new_values.join(", ")) } },
     ]
+}
+
+/// What stands on either side; once where it is the same.
+fn sides(left: &str, right: &str) -> Markup {
+    html! {
+        @if left == right { (left) } @else { span.sides { (left) " → " span { (right) } } }
+    }
 }
 
 /// What convention calls the size of a difference that is more than chance.

@@ -148,15 +148,15 @@ impl Source {
             Tile {
                 label: "Clean rows".to_owned(),
                 value: format::count(self.rows),
-                note: format!("version {}", self.version),
+                note: self.word.clone(),
+                state: Some(self.state),
                 ..Tile::default()
             },
             Tile {
                 label: "Quarantine".to_owned(),
                 value: format::count(self.quarantined),
                 unit: "rows".to_owned(),
-                note: self.word.clone(),
-                state: Some(self.state),
+                note: format!("{} of all", format::percent(share(self.quarantined, self.rows), 1)),
                 ..Tile::default()
             },
             Tile {
@@ -267,6 +267,13 @@ impl Rule {
             layout::badge(state, word),
         ]
     }
+}
+
+/// Share of some rows among these and others.
+fn share(some: u64, others: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "rows are far fewer than 2^52")]
+    let (some, all) = (some as f64, (some + others).max(1) as f64);
+    some / all
 }
 
 /// How a rule fares: what it does to failing rows decides how bad a failure is.
