@@ -128,13 +128,11 @@ impl Nodes {
         Ok(())
     }
 
-    /// Starts one for each role, with its clock set wrong by so much.
-    pub(crate) fn start_at(&mut self, offsets: &[&str; ROLES.len()]) -> Result<()> {
-        let program = env!("CARGO_BIN_EXE_data-node");
+    /// Starts one for each role, with its clock set wrong by so much by a library that is loaded before all others.
+    pub(crate) fn start_at(&mut self, library: &str, offsets: &[&str; ROLES.len()]) -> Result<()> {
         let spawn = |(role, offset): (&str, &&str)| {
-            let head = ["-f", offset, program, role].map(str::to_owned);
-            let real = ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned());
-            Victim::spawn(Path::new("faketime"), head.iter().chain(&self.arguments), [real], &self.log)
+            let clock = [("LD_PRELOAD", library), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+            self.spawn_with(role, clock)
         };
         self.running = ROLES.into_iter().zip(offsets).map(spawn).collect::<Result<_>>()?;
         Ok(())
@@ -150,9 +148,14 @@ impl Nodes {
     }
 
     fn spawn(&self, role: &str) -> Result<Victim> {
+        self.spawn_with(role, [])
+    }
+
+    fn spawn_with<const N: usize>(&self, role: &str, variables: [(&str, &str); N]) -> Result<Victim> {
         let program = Path::new(env!("CARGO_BIN_EXE_data-node"));
         let arguments = std::iter::once(role).chain(self.arguments.iter().map(String::as_str));
-        Victim::spawn(program, arguments, [], &self.log)
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Victim::spawn(program, arguments, variables, &self.log)
     }
 
     async fn befall(&mut self, nats: &mut Nats, target: Target, fault: Fault) -> Result<()> {

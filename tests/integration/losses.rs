@@ -153,7 +153,7 @@ async fn a_bus_that_lost_its_tail_halts_a_running_source_with_an_alarm() -> Resu
     with_a_bus_that_lost_its_tail(&mut rig).await?;
     let text = halted(&rig, "").await.context("ingestion went on over lost messages")?;
     assert!(text.starts_with("TM0401") || text.starts_with("TM0610"), "{text}");
-    assert!(node.metrics.render().contains("tidemill_ingestion_halted{source=\"readings\"} 1"));
+    assert!(node.metrics.render().contains("tidemill_ingestion_halted_sources{source=\"readings\"} 1"));
     node.abort().await;
     Ok(())
 }
@@ -216,7 +216,8 @@ async fn a_bus_that_lost_its_tail_and_was_written_on_is_noticed_although_it_is_a
     let reached = Published::default().publish(&rig.bus, &anew).await?;
     assert!(reached > last, "the stream is longer than what the table holds: {reached} and {last}");
     let node = rig.ingestion().await?;
-    let is_said = eventually(SOON, || async { node.metrics.render().contains("_halted{source=\"readings\"} 1") });
+    let is_said =
+        eventually(SOON, || async { node.metrics.render().contains("_halted_sources{source=\"readings\"} 1") });
     ensure!(is_said.await, "new events were taken for old ones");
     let error = node.stop().await.err().context("it ended well")?.downcast::<IngestionError>()?;
     assert_eq!(error.code().to_string(), "TM0615", "{error}");

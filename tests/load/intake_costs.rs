@@ -4,7 +4,7 @@ use crate::ingestion::publish;
 use anyhow::{Context as _, Result, ensure};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tidemill_dataset::Table;
+use tidemill_dataset::{Effort, Table, Upkeep};
 use tidemill_ingestion::Options;
 use tidemill_storage::{S3Options, Storage};
 use tidemill_testkit::{Victim, eventually};
@@ -136,14 +136,31 @@ async fn memory_of_ingestion_behind_a_long_backlog() -> Result<()> {
         caught_up(&rig.bus, &node.storage, &rig.raw()?, &rig.stream()?, last).await?;
         let peak = node.peak_bytes()?;
         node.process.kill().await?;
+        let took = begin.elapsed().as_secs_f64();
+        let (before, after) = files_at_rest(&node.storage, &rig.raw()?).await?;
         println!(
-            "memory of ingestion, {rows} rows as {form:?} ({:.0} MB in the stream): peak {:.0} MB, {:.1} s",
+            "memory of ingestion, {rows} rows as {form:?} ({:.0} MB in the stream): peak {:.0} MB, {took:.1} s; median \
+             file {:.1} MB, at rest {:.1} MB",
             stored as f64 / 1e6,
             peak as f64 / 1e6,
-            begin.elapsed().as_secs_f64(),
+            before as f64 / 1e6,
+            after as f64 / 1e6,
         );
     }
     Ok(())
+}
+
+/// Median size of the files of a table before and after small ones are joined, as ingestion does now and then.
+async fn files_at_rest(storage: &Storage, path: &str) -> Result<(u64, u64)> {
+    let table = Table::open(storage, path).await?;
+    let median = async || {
+        let mut sizes: Vec<u64> = table.load().await?.files().map(|file| file.size).collect();
+        sizes.sort_unstable();
+        sizes.get(sizes.len() / 2).copied().context("no files")
+    };
+    let before = median().await?;
+    table.compact(Upkeep::default().target_bytes, Effort::Worthwhile).await?;
+    Ok((before, median().await?))
 }
 
 /// The same events taken in by what else there is, in rows for a second of the processor.

@@ -7,11 +7,12 @@
 use crate::error::{CommitError, Error};
 use crate::file::DataFile;
 use crate::log::{self, Line};
-use crate::table::{Table, new_id, now};
+use crate::rearrange;
+use crate::table::{Table, blocking, new_id, now};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Rows of one new file at most: bounds the memory of a compaction, since a group is decoded whole.
+/// Rows of one new file at most: bounds the memory of a compaction that sorts, since it holds the whole group.
 const MOST_ROWS: u64 = 4_000_000;
 
 /// Which groups of small files are joined.
@@ -104,10 +105,9 @@ impl Table {
 
     /// Replaces files by one that holds their rows.
     async fn join(&self, group: &[DataFile]) -> Result<(u64, Option<DataFile>), CommitError> {
-        let batches = self.read_files(group, None).await?;
         // The new file takes the place of the first one in the order of the commits.
         let place = group.first().and_then(|file| file.path.get(..20)).and_then(|v| v.parse().ok()).unwrap_or_default();
-        let file = self.write_rearranged(place, batches).await?;
+        let file = self.write_joined(place, group).await?;
         let (time, id) = (now(), new_id());
         let mut lines = vec![log::commit_info("OPTIMIZE", time, &id, BTreeMap::new())];
         lines.extend(file.iter().map(|file| Line { add: Some(file.to_add(time, false)), ..Line::default() }));
@@ -143,18 +143,27 @@ impl Table {
         self.replace(files, &id, &lines).await
     }
 
-    /// Writes rows in the order that the table asks for, without holding them twice.
-    async fn write_rearranged(
-        &self,
-        place: u64,
-        batches: Vec<arrow::array::RecordBatch>,
-    ) -> Result<Option<DataFile>, Error> {
-        if batches.iter().all(|batch| batch.num_rows() == 0) {
-            return Ok(None);
-        }
-        let (schema, sort_by) = (self.schema(), self.sort_by.clone());
-        let work = move || crate::rearrange::encode(&batches, &schema, sort_by.as_deref());
-        let (bytes, stats) = crate::table::blocking(work).await?;
+    /// Writes the rows of some files as one, in the order that the table asks for. Only a sort holds all of them.
+    async fn write_joined(&self, place: u64, group: &[DataFile]) -> Result<Option<DataFile>, Error> {
+        let schema = self.schema();
+        let (bytes, stats) = if self.sort_by.is_some() {
+            let (batches, sort_by) = (self.read_files(group, None).await?, self.sort_by.clone());
+            if batches.iter().all(|batch| batch.num_rows() == 0) {
+                return Ok(None);
+            }
+            blocking(move || rearrange::encode(&batches, &schema, sort_by.as_deref())).await?
+        } else {
+            let mut joined = rearrange::Joined::new(&schema)?;
+            for file in group {
+                let batches = self.read_files(std::slice::from_ref(file), None).await?;
+                let add = move || batches.iter().try_for_each(|batch| joined.add(batch)).map(|()| joined);
+                joined = blocking(add).await?;
+            }
+            if joined.is_empty() {
+                return Ok(None);
+            }
+            blocking(move || joined.finish()).await?
+        };
         self.put_file(place, bytes, stats).await.map(Some)
     }
 }

@@ -1,11 +1,10 @@
 //! One data file of a table and what is known of it without opening it.
 
 use crate::log::{Add, Remove};
-use arrow::array::{Array, ArrayRef, AsArray as _};
+use arrow::array::{Array, AsArray as _, RecordBatch};
 use arrow::compute::{max, max_string, min, min_string};
 use arrow::datatypes::{
-    DataType, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-    TimestampMillisecondType,
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMillisecondType,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -72,64 +71,177 @@ impl DataFile {
     }
 }
 
-/// Delta's statistics of the rows of one file (instants in milliseconds), taken up column by column.
+/// Delta's statistics of the rows of one file (instants in milliseconds), taken up batch by batch.
 #[derive(Debug, Default)]
 pub(crate) struct Statistics {
     rows: usize,
-    low: Map<String, Value>,
-    high: Map<String, Value>,
-    nulls: Map<String, Value>,
+    columns: BTreeMap<String, (usize, Bounds)>,
+}
+
+/// Between which values a column lies.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Bounds {
+    /// No value yet, but nulls.
+    #[default]
+    Empty,
+    Between(Bound, Bound),
+    /// Long texts, NaN, or a type without an order.
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
+enum Bound {
+    Whole(i64),
+    Real(f64),
+    Text(String),
+    Instant(Millis),
 }
 
 impl Statistics {
-    /// Takes up a whole column.
-    pub(crate) fn add(&mut self, field: &Field, column: &ArrayRef) {
-        self.rows = column.len();
-        if matches!(field.data_type(), DataType::List(_)) {
-            return;
+    /// Takes up rows.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) {
+        self.rows += batch.num_rows();
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            if matches!(field.data_type(), DataType::List(_)) {
+                continue;
+            }
+            let (nulls, bounds) = self.columns.entry(field.name().clone()).or_default();
+            *nulls += column.null_count();
+            bounds.widen(Bounds::of(column.as_ref()));
         }
-        self.nulls.insert(field.name().clone(), json!(column.null_count()));
-        if let Some((smallest, largest)) = bounds(column.as_ref()) {
-            self.low.insert(field.name().clone(), smallest);
-            self.high.insert(field.name().clone(), largest);
-        }
+    }
+
+    /// Whether there were no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows == 0
     }
 
     /// As the log holds them.
     pub(crate) fn to_json(&self) -> String {
-        let Self { rows, low, high, nulls } = self;
-        json!({"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls}).to_string()
+        let (mut low, mut high, mut nulls) = (Map::new(), Map::new(), Map::new());
+        for (name, (count, bounds)) in &self.columns {
+            nulls.insert(name.clone(), json!(count));
+            if let Bounds::Between(smallest, largest) = bounds {
+                low.insert(name.clone(), smallest.to_json());
+                high.insert(name.clone(), largest.to_json());
+            }
+        }
+        json!({"numRecords": self.rows, "minValues": low, "maxValues": high, "nullCount": nulls}).to_string()
     }
 }
 
-fn bounds(column: &dyn Array) -> Option<(Value, Value)> {
-    macro_rules! of {
-        ($type:ty) => {{
-            let values = column.as_primitive::<$type>();
-            (min(values).map(Value::from)?, max(values).map(Value::from)?)
-        }};
+impl Bound {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Whole(value) => Value::from(*value),
+            Self::Real(value) => Value::from(*value),
+            Self::Text(value) => Value::from(value.as_str()),
+            Self::Instant(value) => Value::from(value.to_string()),
+        }
     }
-    let found = match column.data_type() {
-        DataType::Int8 => of!(Int8Type),
-        DataType::Int16 => of!(Int16Type),
-        DataType::Int32 => of!(Int32Type),
-        DataType::Int64 => of!(Int64Type),
-        // NaN and infinities become JSON null and are dropped below: a file that holds NaN has no bounds.
-        DataType::Float32 => of!(Float32Type),
-        DataType::Float64 => of!(Float64Type),
-        DataType::Utf8 => {
-            let values = column.as_string::<i32>();
-            let (low, high) = (min_string(values)?, max_string(values)?);
-            if low.len() > MAX_BOUND_BYTES || high.len() > MAX_BOUND_BYTES {
-                return None;
+}
+
+impl Bounds {
+    fn of(column: &dyn Array) -> Self {
+        macro_rules! of {
+            ($type:ty, $bound:expr) => {{
+                let values = column.as_primitive::<$type>();
+                min(values).zip(max(values)).map(|(low, high)| ($bound(low.into()), $bound(high.into())))
+            }};
+        }
+        let found = match column.data_type() {
+            DataType::Int8 => of!(Int8Type, Bound::Whole),
+            DataType::Int16 => of!(Int16Type, Bound::Whole),
+            DataType::Int32 => of!(Int32Type, Bound::Whole),
+            DataType::Int64 => of!(Int64Type, Bound::Whole),
+            DataType::Float32 => of!(Float32Type, Bound::Real),
+            DataType::Float64 => of!(Float64Type, Bound::Real),
+            DataType::Utf8 => {
+                let values = column.as_string::<i32>();
+                let both = min_string(values).zip(max_string(values));
+                both.map(|(low, high)| (Bound::Text(low.to_owned()), Bound::Text(high.to_owned())))
             }
-            (Value::from(low), Value::from(high))
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                let values = column.as_primitive::<TimestampMillisecondType>();
+                min(values)
+                    .zip(max(values))
+                    .map(|(low, high)| (Bound::Instant(Millis(low)), Bound::Instant(Millis(high))))
+            }
+            _ => return Self::Unknown,
+        };
+        match found {
+            None => Self::Empty,
+            Some((low, high)) if low.is_told() && high.is_told() => Self::Between(low, high),
+            Some(_) => Self::Unknown,
         }
-        DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            let values = column.as_primitive::<TimestampMillisecondType>();
-            (Value::from(Millis(min(values)?).to_string()), Value::from(Millis(max(values)?).to_string()))
+    }
+
+    fn widen(&mut self, other: Self) {
+        *self = match (std::mem::take(self), other) {
+            (Self::Empty, bounds) | (bounds, Self::Empty) => bounds,
+            (Self::Between(low, high), Self::Between(lower, higher)) => {
+                Self::Between(if lower < low { lower } else { low }, if higher > high { higher } else { high })
+            }
+            _ => Self::Unknown,
+        };
+    }
+}
+
+impl Bound {
+    /// Whether the log can hold it: JSON has no NaN, and a shortened upper bound would have to be rounded up.
+    fn is_told(&self) -> bool {
+        match self {
+            Self::Real(value) => value.is_finite(),
+            Self::Text(value) => value.len() <= MAX_BOUND_BYTES,
+            Self::Whole(_) | Self::Instant(_) => true,
         }
-        _ => return None,
-    };
-    (!found.0.is_null() && !found.1.is_null()).then_some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
+    use std::sync::Arc;
+
+    fn batch(whole: Vec<Option<i64>>, real: Vec<f64>, text: Vec<&str>, at: Vec<i64>) -> RecordBatch {
+        let columns: [(&str, ArrayRef); 4] = [
+            ("whole", Arc::new(Int64Array::from(whole))),
+            ("real", Arc::new(Float64Array::from(real))),
+            ("text", Arc::new(StringArray::from(text))),
+            ("at", Arc::new(TimestampMillisecondArray::from(at).with_timezone("UTC"))),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn statistics_of_parts_are_those_of_the_whole() {
+        let parts = [
+            batch(vec![None, None], vec![1.5, -2.0], vec!["b", "c"], vec![-1, 5]),
+            batch(vec![Some(7), Some(-3)], vec![0.0, 9.0], vec!["a", "z"], vec![3, 86_400_000]),
+        ];
+        let whole = arrow::compute::concat_batches(&parts[0].schema(), &parts).unwrap();
+        let (mut together, mut apart) = (Statistics::default(), Statistics::default());
+        together.add(&whole);
+        parts.iter().for_each(|part| apart.add(part));
+        assert_eq!(together.to_json(), apart.to_json());
+        let told: Value = serde_json::from_str(&apart.to_json()).unwrap();
+        assert_eq!(told["numRecords"], 4);
+        assert_eq!((&told["minValues"]["whole"], &told["maxValues"]["whole"]), (&json!(-3), &json!(7)));
+        assert_eq!((&told["minValues"]["real"], &told["maxValues"]["text"]), (&json!(-2.0), &json!("z")));
+        assert_eq!(told["minValues"]["at"], "1969-12-31T23:59:59.999Z");
+        assert_eq!(told["nullCount"]["whole"], 2);
+    }
+
+    #[test]
+    fn what_cannot_be_told_of_one_part_is_told_of_none() {
+        let long = "x".repeat(65);
+        let mut statistics = Statistics::default();
+        statistics.add(&batch(vec![Some(1)], vec![1.0], vec!["a"], vec![1]));
+        statistics.add(&batch(vec![Some(2)], vec![f64::NAN], vec![&long], vec![2]));
+        statistics.add(&batch(vec![Some(3)], vec![2.0], vec!["b"], vec![3]));
+        let told: Value = serde_json::from_str(&statistics.to_json()).unwrap();
+        assert_eq!((&told["maxValues"]["real"], &told["minValues"]["text"]), (&Value::Null, &Value::Null));
+        assert_eq!(told["maxValues"]["whole"], 3);
+    }
 }

@@ -14,30 +14,55 @@ use std::sync::Arc;
 /// Rows put together at a time.
 const CHUNK: usize = 64 * 1024;
 
+/// A file under way, with its statistics.
+pub(crate) struct Joined {
+    writer: FileWriter,
+    schema: SchemaRef,
+    statistics: Statistics,
+}
+
+impl Joined {
+    /// Holds nothing yet.
+    pub(crate) fn new(schema: &SchemaRef) -> Result<Self, Error> {
+        let writer = FileWriter::new(schema)?.on_all_cores();
+        Ok(Self { writer, schema: Arc::clone(schema), statistics: Statistics::default() })
+    }
+
+    /// Adds rows behind those that it has.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let batch = schema::cast_batch(batch, &self.schema).map_err(failed)?;
+        self.statistics.add(&batch);
+        self.writer.write(&batch)
+    }
+
+    /// Whether it has no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.statistics.is_empty()
+    }
+
+    /// The file's bytes and its statistics.
+    pub(crate) fn finish(self) -> Result<(Bytes, String), Error> {
+        Ok((self.writer.finish()?, self.statistics.to_json()))
+    }
+}
+
 /// The file's bytes and its statistics. Rows that are equal in the column keep their order.
 pub(crate) fn encode(
     batches: &[RecordBatch],
     schema: &SchemaRef,
     sort_by: Option<&str>,
 ) -> Result<(Bytes, String), Error> {
-    let batches = batches.iter().map(|batch| schema::cast_batch(batch, schema)).collect::<Result<Vec<_>, _>>();
-    let batches = batches.map_err(failed)?;
-    let mut writer = FileWriter::new(schema)?.on_all_cores();
-    match sort_by.map(|column| order(&batches, schema, column)).transpose()?.flatten() {
-        None => batches.iter().try_for_each(|batch| writer.write(batch))?,
+    let mut joined = Joined::new(schema)?;
+    match sort_by.map(|column| order(batches, schema, column)).transpose()?.flatten() {
+        None => batches.iter().try_for_each(|batch| joined.add(batch))?,
         Some(order) => {
             let parts: Vec<&RecordBatch> = batches.iter().collect();
             for places in order.chunks(CHUNK) {
-                writer.write(&interleave_record_batch(&parts, places).map_err(failed)?)?;
+                joined.add(&interleave_record_batch(&parts, places).map_err(failed)?)?;
             }
         }
     }
-    let bytes = writer.finish()?;
-    let mut statistics = Statistics::default();
-    for (index, field) in schema.fields().iter().enumerate() {
-        statistics.add(field, &column(&batches, index)?);
-    }
-    Ok((bytes, statistics.to_json()))
+    joined.finish()
 }
 
 fn failed(error: ArrowError) -> Error {
@@ -46,13 +71,8 @@ fn failed(error: ArrowError) -> Error {
 
 /// One column of all rows.
 fn column(batches: &[RecordBatch], index: usize) -> Result<ArrayRef, Error> {
-    match batches {
-        [only] => Ok(Arc::clone(only.column(index))),
-        many => {
-            let parts: Vec<&dyn Array> = many.iter().map(|batch| batch.column(index).as_ref()).collect();
-            concat(&parts).map_err(failed)
-        }
-    }
+    let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
+    concat(&parts).map_err(failed)
 }
 
 /// Batch and row of every row in the order of a column; `None` when they are in order already.

@@ -10,9 +10,16 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// A scale over `low..=high`; an empty range is opened by one so that its value lands in the middle.
+    /// A scale over `low..=high`; an empty range is opened by one so that its value lands in the middle, but nothing
+    /// but zeros lies at the bottom, since they are mostly counts.
     pub(crate) fn new(low: f64, high: f64, from: f64, to: f64) -> Self {
-        let (low, high) = if high > low { (low, high) } else { (low - 0.5, low + 0.5) };
+        let (low, high) = if high > low {
+            (low, high)
+        } else if low == 0.0 {
+            (0.0, 1.0)
+        } else {
+            (low - 0.5, low + 0.5)
+        };
         Self { low, high, from, to }
     }
 

@@ -70,7 +70,7 @@ metrics! {
     Counter CounterName INGESTION_COMMITS = "tidemill_ingestion_commits_total", "commits", ["source"], "Commits to raw tables";
     Histogram HistogramName INGESTION_COMMIT_SECONDS = "tidemill_ingestion_commit_seconds", "seconds", ["source"], "Time from the first message of a commit to a raw table until it stands";
     Gauge GaugeName INGESTION_LAG_MESSAGES = "tidemill_ingestion_lag_messages", "messages", ["source"], "Messages in the stream behind the last committed one";
-    Gauge GaugeName INGESTION_HALTED = "tidemill_ingestion_halted", "flag", ["source"], "1 while a source is not read because its stream and its table disagree";
+    Gauge GaugeName INGESTION_HALTED = "tidemill_ingestion_halted_sources", "sources", ["source"], "1 while a source is not read because its stream and its table disagree";
     Counter CounterName INGESTION_FETCHED_ROWS = "tidemill_ingestion_fetched_rows_total", "rows", ["source"], "Rows fetched from files, interfaces and databases and published";
     Counter CounterName INGESTION_FETCHED_MESSAGES = "tidemill_ingestion_fetched_messages_total", "messages", ["source"], "Messages that fetched rows were published in";
     Counter CounterName INGESTION_REFUSED_OBJECTS = "tidemill_ingestion_refused_objects_total", "objects", ["source" "code"], "Files and bodies that were refused as a whole, by error code";
