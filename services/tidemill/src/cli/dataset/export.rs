@@ -66,7 +66,7 @@ impl Shape {
 
 /// A file under way.
 enum Writer {
-    Parquet(ParquetFile<Sink>),
+    Parquet(Box<ParquetFile<Sink>>),
     Csv(Box<arrow::csv::Writer<Sink>>),
     Lines(Sink),
     Arrow(Box<FileWriter<Sink>>),
@@ -75,7 +75,7 @@ enum Writer {
 impl Writer {
     fn begin(shape: Shape, sink: Sink, schema: &Schema) -> Result<Self> {
         Ok(match shape {
-            Shape::Parquet => Self::Parquet(ParquetFile::begin(sink, schema)?),
+            Shape::Parquet => Self::Parquet(Box::new(ParquetFile::begin(sink, schema)?)),
             Shape::Csv => Self::Csv(Box::new(arrow::csv::WriterBuilder::new().with_header(true).build(sink))),
             Shape::Jsonl => Self::Lines(sink),
             Shape::Arrow => Self::Arrow(Box::new(FileWriter::try_new(sink, schema).map_err(std::io::Error::other)?)),
