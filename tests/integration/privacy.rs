@@ -8,45 +8,13 @@ use std::time::Duration;
 use tidemill_bus::{Entry, OrderedReader, Outgoing};
 use tidemill_contracts::events::{AlertRaised, Notice, notice};
 use tidemill_contracts::subjects;
-use tidemill_spec::Spec;
-use tidemill_telemetry::Metrics;
 use tidemill_testkit::eventually;
 use tidemill_tests::messages::{self, BEGIN, Form, Messages};
 use tidemill_tests::{Audit, Published, Rig};
 use tidemill_types::Millis;
-use tidemill_validation::{ValidationError, clean_table_path, profile_path, quarantine_table_path};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tidemill_validation::{clean_table_path, profile_path, quarantine_table_path};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Validation {
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), ValidationError>>,
-}
-
-impl Validation {
-    async fn start(rig: &Rig, spec: &Arc<Spec>) -> Result<Self> {
-        let stop = CancellationToken::new();
-        let deps = tidemill_validation::Deps {
-            bus: rig.nats.bus().await?,
-            storage: rig.store.storage().clone(),
-            spec: Arc::clone(spec),
-            metrics: Metrics::new(),
-        };
-        Ok(Self { task: tokio::spawn(tidemill_validation::run(deps, stop.clone())), stop })
-    }
-
-    async fn kill(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
-
-    async fn stop(self) -> Result<()> {
-        self.stop.cancel();
-        Ok(self.task.await??)
-    }
-}
 
 /// Readings whose `meter` is the address of a person; every hundredth breaks a rule.
 fn readings(messages: &Messages, numbers: std::ops::Range<i64>) -> Result<(Outgoing, i64)> {
@@ -97,7 +65,7 @@ async fn a_source_with_unclassified_persons_waits_across_crashes_and_loses_nothi
     let first = readings(&messages, 1..201)?;
     rig.caught_up(published.publish(&rig.bus, &[first]).await?).await?;
 
-    let validation = Validation::start(&rig, &rig.spec).await?;
+    let validation = rig.validation().await?;
     let told = eventually(PATIENCE, || async { alerts(&rig).await.is_ok_and(|found| found.len() == 1) });
     ensure!(told.await, "nobody was told");
     let alert = alerts(&rig).await?.pop().context("no alert")?;
@@ -112,10 +80,10 @@ async fn a_source_with_unclassified_persons_waits_across_crashes_and_loses_nothi
     assert_eq!(alert.severity, "page");
 
     // Killed, and started again with more rows waiting: it decides again, alike, and says nothing twice.
-    validation.kill().await;
+    validation.abort().await;
     let second = readings(&messages, 201..401)?;
     rig.caught_up(published.publish(&rig.bus, &[second]).await?).await?;
-    let validation = Validation::start(&rig, &rig.spec).await?;
+    let validation = rig.validation().await?;
     let third = readings(&messages, 401..501)?;
     rig.caught_up(published.publish(&rig.bus, &[third]).await?).await?;
     validation.stop().await?;
@@ -126,7 +94,7 @@ async fn a_source_with_unclassified_persons_waits_across_crashes_and_loses_nothi
     let mut mended = (*rig.spec).clone();
     let declared = mended.sources.get_mut(&source).and_then(|source| source.columns.get_mut("meter"));
     declared.context("no column")?.pii = Some("email".parse().map_err(anyhow::Error::msg)?);
-    let validation = Validation::start(&rig, &Arc::new(mended)).await?;
+    let validation = rig.validation_of(&Arc::new(mended), rig.store.storage()).await?;
     let all = eventually(PATIENCE, || async { rows(&rig, &clean).await + rows(&rig, &quarantine).await == 500 });
     ensure!(all.await, "validation has not gone on");
     validation.stop().await?;

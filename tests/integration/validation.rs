@@ -13,42 +13,11 @@ use tidemill_contracts::paths::raw_table;
 use tidemill_dataset::Table;
 use tidemill_quality::QualityReport;
 use tidemill_spec::Spec;
-use tidemill_telemetry::Metrics;
 use tidemill_testkit::eventually;
 use tidemill_tests::messages::{self, Form, Messages};
 use tidemill_tests::{Audit, Published, Rig};
 use tidemill_types::{Millis, SourceName};
-use tidemill_validation::{ValidationError, clean_table_path, profile_path, quarantine_table_path};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-struct Validation {
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), ValidationError>>,
-}
-
-impl Validation {
-    async fn start(rig: &Rig) -> Result<Self> {
-        let stop = CancellationToken::new();
-        let deps = tidemill_validation::Deps {
-            bus: rig.nats.bus().await?,
-            storage: rig.store.storage().clone(),
-            spec: rig.spec.clone(),
-            metrics: Metrics::new(),
-        };
-        Ok(Self { task: tokio::spawn(tidemill_validation::run(deps, stop.clone())), stop })
-    }
-
-    async fn stop(self) -> Result<()> {
-        self.stop.cancel();
-        Ok(self.task.await??)
-    }
-
-    async fn abort(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
-}
+use tidemill_validation::{clean_table_path, profile_path, quarantine_table_path};
 
 /// The three tables.
 struct Tables {
@@ -106,9 +75,9 @@ async fn every_raw_row_is_in_exactly_one_of_clean_and_quarantine_across_crashes_
     let messages = Messages::new()?;
     let ingestion = rig.ingestion().await?;
     let mut published = Published::default();
-    let mut competitor = Validation::start(&rig).await?;
+    let mut competitor = rig.validation().await?;
     for round in 0..12 {
-        let validation = Validation::start(&rig).await?;
+        let validation = rig.validation().await?;
         let numbers = round * 500..round * 500 + 500;
         let new = readings(&messages, &format!("first-{round}"), numbers.clone())?;
         // The same readings under another event id are rows again, but not unique ones.
@@ -119,7 +88,7 @@ async fn every_raw_row_is_in_exactly_one_of_clean_and_quarantine_across_crashes_
         validation.abort().await;
         if round % 4 == 3 {
             competitor.abort().await;
-            competitor = Validation::start(&rig).await?;
+            competitor = rig.validation().await?;
         }
     }
     ingestion.stop().await?;
@@ -140,7 +109,7 @@ async fn a_crash_between_quarantine_and_clean_sets_no_row_aside_twice() -> Resul
     let ingestion = rig.ingestion().await?;
     let mut published = Published::default();
     for round in 0..2 {
-        let validation = Validation::start(&rig).await?;
+        let validation = rig.validation().await?;
         let new = readings(&messages, &format!("{round}"), round * 400..round * 400 + 400)?;
         rig.caught_up(published.publish(&rig.bus, &[new]).await?).await?;
         validated(&rig).await?.check()?;
@@ -158,7 +127,7 @@ async fn a_crash_between_quarantine_and_clean_sets_no_row_aside_twice() -> Resul
         rig.caught_up(published.publish(&rig.bus, &[new]).await?).await?;
     }
     ingestion.stop().await?;
-    let validation = Validation::start(&rig).await?;
+    let validation = rig.validation().await?;
     let tables = validated(&rig).await?;
     validation.stop().await?;
     tables.check()?;
@@ -262,7 +231,7 @@ async fn rules_that_remember_judge_alike_after_a_crash_and_no_row_is_in_both_tab
     let readings = messages::source()?;
     let (mut raw, mut meters) = (Raw::of(&rig, &readings).await?, Raw::of(&rig, &known).await?);
     meters.add(&[(1, "a"), (2, "b")]).await?;
-    let validation = Validation::start(&rig).await?;
+    let validation = rig.validation().await?;
     finishes(&rig, &meters, &known).await?;
     // Each commit is judged by itself, for all of them are remembered. One row falls, one meter is not known.
     for round in 0..6 {
@@ -279,7 +248,7 @@ async fn rules_that_remember_judge_alike_after_a_crash_and_no_row_is_in_both_tab
     let newest = Table::open(rig.store.storage(), &clean).await?.load().await?.version();
     rig.store.storage().delete(&format!("{clean}/_delta_log/{newest:020}.json")).await?;
     meters.add(&[(3, "c")]).await?;
-    let validation = Validation::start(&rig).await?;
+    let validation = rig.validation().await?;
     finishes(&rig, &meters, &known).await?;
     finishes(&rig, &raw, &readings).await?;
     Tables::of(&rig).await?.check()?;

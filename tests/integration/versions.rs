@@ -5,13 +5,11 @@ use std::time::Duration;
 use tidemill_dataset::{ContentHash, Effort, Table};
 use tidemill_ingestion::Options;
 use tidemill_storage::Storage;
-use tidemill_telemetry::Metrics;
 use tidemill_testkit::{Store, eventually};
 use tidemill_tests::messages::{self, Form, Messages};
 use tidemill_tests::rig::caught_up;
 use tidemill_tests::{Audit, Published, Rig};
 use tidemill_validation::{clean_table_path, quarantine_table_path};
-use tokio_util::sync::CancellationToken;
 
 async fn hash(storage: &Storage, path: &str) -> Result<ContentHash> {
     let table = Table::open(storage, path).await?;
@@ -29,14 +27,7 @@ fn paths(rig: &Rig) -> Result<[String; 3]> {
 async fn built(rig: &Rig, storage: &Storage, commit_bytes: usize, last: i64) -> Result<[ContentHash; 3]> {
     let options = Options { commit_age: Duration::from_millis(50), commit_bytes, ..Options::default() };
     let ingestion = rig.ingestion_with(storage, options).await?;
-    let stop = CancellationToken::new();
-    let deps = tidemill_validation::Deps {
-        bus: rig.nats.bus().await?,
-        storage: storage.clone(),
-        spec: rig.spec.clone(),
-        metrics: Metrics::new(),
-    };
-    let validation = tokio::spawn(tidemill_validation::run(deps, stop.clone()));
+    let validation = rig.validation_of(&rig.spec, storage).await?;
     let [raw, clean, quarantine] = paths(rig)?;
     caught_up(&rig.bus, storage, &raw, &rig.stream()?, last).await?;
     ingestion.stop().await?;
@@ -46,8 +37,7 @@ async fn built(rig: &Rig, storage: &Storage, commit_bytes: usize, last: i64) -> 
         matches!((raw, clean, aside), (Some(raw), Some(clean), Some(aside)) if clean + aside == raw)
     });
     ensure!(is_validated.await, "validation has not caught up");
-    stop.cancel();
-    validation.await??;
+    validation.stop().await?;
     Ok([hash(storage, &raw).await?, hash(storage, &clean).await?, hash(storage, &quarantine).await?])
 }
 
@@ -101,15 +91,8 @@ async fn ingestion_and_validation_go_on_beside_compaction_and_take_no_joined_fil
     let messages = Messages::new()?;
     let storage = rig.store.storage().clone();
     let [raw, clean, quarantine] = paths(&rig)?;
-    let stop = CancellationToken::new();
-    let deps = tidemill_validation::Deps {
-        bus: rig.nats.bus().await?,
-        storage: storage.clone(),
-        spec: rig.spec.clone(),
-        metrics: Metrics::new(),
-    };
     let ingestion = rig.ingestion().await?;
-    let validation = tokio::spawn(tidemill_validation::run(deps, stop.clone()));
+    let validation = rig.validation().await?;
     let mut published = Published::default();
     let mut joined = 0;
     for round in 0..30 {
@@ -128,8 +111,7 @@ async fn ingestion_and_validation_go_on_beside_compaction_and_take_no_joined_fil
     });
     assert!(is_validated.await, "validation has not caught up");
     ingestion.stop().await?;
-    stop.cancel();
-    validation.await??;
+    validation.stop().await?;
     assert!(joined > 30, "only {joined} files were joined");
     let audit = rig.audit().await?;
     assert!(audit.has_exactly(0..600), "rows of the raw table are lost or doubled");

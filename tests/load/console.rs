@@ -69,14 +69,7 @@ async fn fill(rig: &Rig, count: i64) -> Result<()> {
         raw.commit(raw.load().await?, &[batch], "load", until, BTreeMap::new()).await?;
         next = until;
     }
-    let stop = CancellationToken::new();
-    let deps = tidemill_validation::Deps {
-        bus: rig.nats.bus().await?,
-        storage: storage.clone(),
-        spec: rig.spec.clone(),
-        metrics: Metrics::new(),
-    };
-    let validation = tokio::spawn(tidemill_validation::run(deps, stop.clone()));
+    let validation = rig.validation().await?;
     let clean = paths::clean_table(project, &source);
     let set_aside = paths::quarantine_table(project, &source);
     let held = async |path: &str| -> Result<u64> { Ok(Table::open(storage, path).await?.load().await?.num_rows()) };
@@ -85,8 +78,7 @@ async fn fill(rig: &Rig, count: i64) -> Result<()> {
         both == u64::try_from(count).unwrap_or(u64::MAX)
     });
     ensure!(done.await, "validation has not caught up with {count} rows");
-    stop.cancel();
-    Ok(validation.await??)
+    validation.stop().await
 }
 
 async fn get(address: SocketAddr, path: &str) -> Result<(Vec<u8>, Duration)> {

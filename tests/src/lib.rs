@@ -10,4 +10,4 @@ pub mod rig;
 
 pub use audit::Audit;
 pub use books::Published;
-pub use rig::{Node, Rig};
+pub use rig::{Node, Rig, Validation};

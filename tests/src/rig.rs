@@ -13,6 +13,7 @@ use tidemill_spec::Spec;
 use tidemill_storage::Storage;
 use tidemill_telemetry::Metrics;
 use tidemill_testkit::{Nats, Store, eventually};
+use tidemill_validation::ValidationError;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -82,6 +83,22 @@ impl Rig {
     /// When the bus does not answer.
     pub async fn ingestion_with(&self, storage: &Storage, options: Options) -> Result<Node> {
         Node::start(self.nats.bus().await?, storage, &self.spec, options)
+    }
+
+    /// Starts validation of the project.
+    ///
+    /// # Errors
+    /// When the bus does not answer.
+    pub async fn validation(&self) -> Result<Validation> {
+        self.validation_of(&self.spec, self.store.storage()).await
+    }
+
+    /// As [`Rig::validation`], by another form of the project or in another store.
+    ///
+    /// # Errors
+    /// When the bus does not answer.
+    pub async fn validation_of(&self, spec: &Arc<Spec>, storage: &Storage) -> Result<Validation> {
+        Ok(Validation::start(self.nats.bus().await?, storage, spec))
     }
 
     /// Waits until the raw table has everything up to a sequence.
@@ -197,6 +214,37 @@ impl Node {
     }
 
     /// Stops in good order: what is in hand is committed.
+    ///
+    /// # Errors
+    /// What ended it, if it did not end by being stopped.
+    pub async fn stop(self) -> Result<()> {
+        self.stop.cancel();
+        Ok(self.task.await??)
+    }
+
+    /// Drops everything in mid-air, as a crash of the task would.
+    pub async fn abort(self) {
+        self.task.abort();
+        // Cancelled is what was asked for.
+        let _ = self.task.await;
+    }
+}
+
+/// Validation, running in this process.
+pub struct Validation {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), ValidationError>>,
+}
+
+impl Validation {
+    fn start(bus: Bus, storage: &Storage, spec: &Arc<Spec>) -> Self {
+        let stop = CancellationToken::new();
+        let (storage, spec) = (storage.clone(), Arc::clone(spec));
+        let deps = tidemill_validation::Deps { bus, storage, spec, metrics: Metrics::new() };
+        Self { task: tokio::spawn(tidemill_validation::run(deps, stop.clone())), stop }
+    }
+
+    /// Stops in good order.
     ///
     /// # Errors
     /// What ended it, if it did not end by being stopped.

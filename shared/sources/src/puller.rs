@@ -7,9 +7,9 @@ use crate::{files, http, letter, postgres};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidemill_bus::{Bus, Outgoing};
-use tidemill_spec::{Origin, Source};
+use tidemill_spec::{Origin, Source, Span};
 use tidemill_storage::Storage;
 use tidemill_types::{Classified as _, ProjectName, SourceName};
 use tokio_util::sync::CancellationToken;
@@ -123,6 +123,23 @@ impl Puller {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(pause(failures)) => {}
             }
+        }
+    }
+
+    /// Ends a look that began at `began`: it is told, and the next one waited for. Gives whether there is a next one.
+    pub(crate) async fn looked(
+        &self,
+        began: Instant,
+        every: Span,
+        failures: &mut u32,
+        stop: &CancellationToken,
+    ) -> bool {
+        *failures = 0;
+        (self.tell)(Told::Looked { took: began.elapsed() });
+        let every = Duration::from_millis(u64::try_from(every.millis()).unwrap_or(1_000));
+        tokio::select! {
+            () = stop.cancelled() => false,
+            () = tokio::time::sleep(every) => true,
         }
     }
 

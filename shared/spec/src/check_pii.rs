@@ -1,6 +1,7 @@
 //! Whether what a source says of personal data can be true of the types of its columns.
 
-use crate::model::{Column, ColumnType, Source};
+use crate::column::ColumnType;
+use crate::model::{Column, Source};
 use tidemill_privacy::{Declaration, PiiClass};
 
 /// Path below the source, message, mend.
@@ -33,24 +34,6 @@ fn fits(class: PiiClass, kind: ColumnType) -> bool {
                 | PiiClass::PersonName
                 | PiiClass::FreeText
         ),
-    }
-}
-
-impl ColumnType {
-    /// The name in project files.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Boolean => "boolean",
-            Self::Int8 => "int8",
-            Self::Int16 => "int16",
-            Self::Int32 => "int32",
-            Self::Int64 => "int64",
-            Self::Float32 => "float32",
-            Self::Float64 => "float64",
-            Self::String => "string",
-            Self::Timestamp => "timestamp",
-        }
     }
 }
 

@@ -7,7 +7,9 @@
 mod check;
 mod check_origin;
 mod check_pii;
+mod column;
 pub use check::{kpi_schema, trigger_schema};
+pub use column::ColumnType;
 mod duration;
 mod error;
 pub mod model;

@@ -1,6 +1,6 @@
 //! The spec as types. Field documentation is the reference manual of the format.
 
-use crate::{Origin, Retention, Rule, Span};
+use crate::{ColumnType, Origin, Retention, Rule, Span};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -158,41 +158,6 @@ pub struct Column {
     /// Whether the values are an attribute that law protects, such as sex or age.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sensitive: bool,
-}
-
-/// Types a declared column can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it all")]
-pub enum ColumnType {
-    Boolean,
-    Int8,
-    Int16,
-    Int32,
-    Int64,
-    Float32,
-    Float64,
-    String,
-    /// Instant, milliseconds, UTC.
-    Timestamp,
-}
-
-impl ColumnType {
-    /// The Arrow type.
-    #[must_use]
-    pub fn arrow(self) -> DataType {
-        match self {
-            Self::Boolean => DataType::Boolean,
-            Self::Int8 => DataType::Int8,
-            Self::Int16 => DataType::Int16,
-            Self::Int32 => DataType::Int32,
-            Self::Int64 => DataType::Int64,
-            Self::Float32 => DataType::Float32,
-            Self::Float64 => DataType::Float64,
-            Self::String => DataType::Utf8,
-            Self::Timestamp => Millis::arrow_type(),
-        }
-    }
 }
 
 impl Source {

@@ -14,7 +14,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 use tidemill_privacy::{ColumnView, Declaration, Verdict, classify};
-use tidemill_spec::{Column, Source};
+use tidemill_spec::{Column, ColumnType, Source};
 use tidemill_types::{SourceName, columns};
 
 /// Rows of a file or table that are read, at most.
@@ -95,7 +95,7 @@ fn row(view: &ColumnView<'_>, verdict: Option<&Verdict>, column: Option<&Column>
 fn line(view: &ColumnView<'_>, column: Option<&Column>, pii: Declaration, verdict: &Verdict) -> Option<String> {
     let nullable = view.values.logical_null_count() > 0;
     let guessed = || {
-        let kind = rows::column_type(view.values.data_type())?;
+        let kind = ColumnType::holding(view.values.data_type())?;
         Some(Column { kind, nullable, pii: None, sensitive: verdict.sensitive.is_some() })
     };
     let column = column.cloned().or_else(guessed)?;

@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
-use tidemill_spec::{ColumnType, Source};
+use tidemill_spec::Source;
 use tidemill_storage::{S3Options, Storage};
 
 /// The format that the name of a file says.
@@ -76,23 +76,6 @@ pub(super) fn csv(
     });
     let schema = Arc::new(Schema::new(typed.collect::<Vec<_>>()));
     arrow::csv::ReaderBuilder::new(schema).with_header(true).build_buffered(open()?)
-}
-
-/// The declared type that holds the values of an Arrow type without loss; none for nested ones.
-pub(super) fn column_type(kind: &DataType) -> Option<ColumnType> {
-    Some(match kind {
-        DataType::Boolean => ColumnType::Boolean,
-        DataType::Int8 => ColumnType::Int8,
-        DataType::Int16 | DataType::UInt8 => ColumnType::Int16,
-        DataType::Int32 | DataType::UInt16 => ColumnType::Int32,
-        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => ColumnType::Int64,
-        DataType::Float16 | DataType::Float32 => ColumnType::Float32,
-        DataType::Float64 | DataType::Decimal128(..) | DataType::Decimal256(..) => ColumnType::Float64,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => ColumnType::String,
-        DataType::Dictionary(_, value) => return column_type(value),
-        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => ColumnType::Timestamp,
-        _ => return None,
-    })
 }
 
 fn json_lines(path: &Path, source: &Source) -> std::result::Result<Vec<RecordBatch>, String> {

@@ -14,12 +14,12 @@ pub(crate) use scratch::Scratch;
 
 use crate::error::Result;
 use crate::ledger::Ledger;
-use crate::puller::{Puller, Told};
+use crate::puller::Puller;
 use crate::secret;
 use crate::text::Rules;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tidemill_spec::FilesOrigin;
 use tidemill_storage::Storage;
 use tokio_util::sync::CancellationToken;
@@ -86,7 +86,6 @@ pub(crate) async fn run(
     let mut run = Run { puller, origin, rules, place, ledger, known: HashMap::new() };
     run.recover(stored).await?;
     let mut watch = Watch::new(origin);
-    let every = Duration::from_millis(u64::try_from(origin.every.millis()).unwrap_or(1_000));
     loop {
         let began = Instant::now();
         for file in watch.complete(run.place.list("").await?) {
@@ -95,11 +94,8 @@ pub(crate) async fn run(
                 return Ok(());
             }
         }
-        *failures = 0;
-        (puller.tell)(Told::Looked { took: began.elapsed() });
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(every) => {}
+        if !puller.looked(began, origin.every, failures, stop).await {
+            return Ok(());
         }
     }
 }

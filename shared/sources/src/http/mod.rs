@@ -15,13 +15,13 @@ pub(crate) use guard::shown;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::message::Envelope;
-use crate::puller::{Batches, Puller, Told};
+use crate::puller::{Batches, Puller};
 use crate::seen::{self, Numbers, Seen};
 use crate::text::{Rules, pack};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tidemill_spec::{HttpOrigin, Paging};
 use tidemill_types::Digest;
 use tokio_util::sync::CancellationToken;
@@ -69,7 +69,6 @@ pub(crate) async fn run(
     }
     let mut run = Run { puller, origin, rules, ledger, fetcher, state, known };
     run.recover().await?;
-    let every = Duration::from_millis(u64::try_from(origin.every.millis()).unwrap_or(1_000));
     loop {
         let began = Instant::now();
         // Whatever a poll was doing when it is dropped, the stream says how far it got.
@@ -84,11 +83,8 @@ pub(crate) async fn run(
                 Err(error) => return Err(error),
             },
         }
-        *failures = 0;
-        (puller.tell)(Told::Looked { took: began.elapsed() });
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(every) => {}
+        if !puller.looked(began, origin.every, failures, stop).await {
+            return Ok(());
         }
     }
 }

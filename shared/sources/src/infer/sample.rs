@@ -6,7 +6,7 @@ use crate::files::read::{blocking, compression_of};
 use crate::files::{Compression, Scratch, format_of};
 use crate::http::{Answer, Fetcher, Known};
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -285,24 +285,9 @@ fn typed(
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(most);
     let rows: Vec<Map<String, Value>> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
     let names = schema.fields().iter().map(|field| field.name().clone()).collect();
-    let known = schema.fields().iter().filter_map(|field| Some((field.name().clone(), declared(field.data_type())?)));
+    let known = schema.fields().iter();
+    let known = known.filter_map(|field| Some((field.name().clone(), ColumnType::holding(field.data_type())?)));
     Ok(Sample { known: known.collect(), ..sample(format, names, rows, whole) })
-}
-
-/// The type that a column of this Arrow type is declared with.
-fn declared(kind: &DataType) -> Option<ColumnType> {
-    Some(match kind {
-        DataType::Boolean => ColumnType::Boolean,
-        DataType::Int8 => ColumnType::Int8,
-        DataType::Int16 | DataType::UInt8 => ColumnType::Int16,
-        DataType::Int32 | DataType::UInt16 => ColumnType::Int32,
-        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => ColumnType::Int64,
-        DataType::Float16 | DataType::Float32 => ColumnType::Float32,
-        DataType::Float64 => ColumnType::Float64,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ColumnType::String,
-        DataType::Timestamp(_, _) => ColumnType::Timestamp,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

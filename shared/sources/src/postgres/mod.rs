@@ -12,13 +12,13 @@ mod tls;
 use crate::error::{Error, Fault, FaultKind, Result};
 use crate::ledger::Ledger;
 use crate::message::{Envelope, ROW_BYTES};
-use crate::puller::{Batches, Puller, Told};
+use crate::puller::{Batches, Puller};
 use crate::secret;
 use crate::seen::{self, Seen};
 use crate::text::pack;
 use serde::{Deserialize, Serialize};
 use sql::Table;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tidemill_spec::PostgresOrigin;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use tokio_util::sync::CancellationToken;
@@ -80,7 +80,6 @@ pub(crate) async fn run(
     let mut run = Run { puller, origin, ledger, state, published: Seen::default(), place, told_nulls: false };
     run.recover().await?;
     let table = run.describe(&client).await?;
-    let every = Duration::from_millis(u64::try_from(origin.every.millis()).unwrap_or(1_000));
     loop {
         let began = Instant::now();
         // Whatever a poll was doing when it is dropped, the stream says how far it got.
@@ -88,11 +87,8 @@ pub(crate) async fn run(
             () = stop.cancelled() => return Ok(()),
             polled = run.poll(&client, &table) => polled?,
         }
-        *failures = 0;
-        (puller.tell)(Told::Looked { took: began.elapsed() });
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(every) => {}
+        if !puller.looked(began, origin.every, failures, stop).await {
+            return Ok(());
         }
     }
 }

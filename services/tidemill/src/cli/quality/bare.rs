@@ -68,7 +68,7 @@ async fn infer(path: &Path, args: &FileArgs) -> Result<(Source, Vec<String>)> {
     let mut columns = BTreeMap::new();
     let mut order = Vec::new();
     for field in schema.fields() {
-        match rows::column_type(field.data_type()) {
+        match ColumnType::holding(field.data_type()) {
             Some(kind) if !field.name().starts_with(columns::PREFIX) => {
                 order.push(field.name().clone());
                 let column = serde_json::json!({"type": kind, "nullable": true});
