@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use prost::Message as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidemill_bus::{Entry, OrderedReader};
 use tidemill_contracts::events::Notice;
 use tidemill_contracts::events::notice::Fact;
@@ -151,7 +151,9 @@ async fn a_bus_that_lost_its_tail_halts_a_running_source_with_an_alarm() -> Resu
     let mut rig = Rig::start().await?;
     let node = rig.ingestion().await?;
     with_a_bus_that_lost_its_tail(&mut rig).await?;
+    let back = Instant::now();
     let text = halted(&rig, "").await.context("ingestion went on over lost messages")?;
+    println!("alarm {:.1} s after the bus was back without its tail", back.elapsed().as_secs_f64());
     assert!(text.starts_with("TM0401") || text.starts_with("TM0610"), "{text}");
     assert!(node.metrics.render().contains("tidemill_ingestion_halted_sources{source=\"readings\"} 1"));
     node.abort().await;

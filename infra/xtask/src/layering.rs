@@ -75,7 +75,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("async-nats", &["bus"]),
     ("object_store", &["storage", "dataset"]),
     ("deltalake", &["dataset"]),
-    ("parquet", &["dataset", "sources"]),
+    ("parquet", &["dataset", "sources", "tests"]),
     ("reqwest", &["sources"]),
     ("tokio-postgres", &["sources"]),
     ("csv", &["sources"]),

@@ -108,7 +108,7 @@ pub(crate) async fn run(args: DemoArgs, recent: Recent) -> Result<ExitCode> {
             .with_context(|| format!("write {}", path.display()))?;
     }
     if !args.exit {
-        report::say("The system stays up; Ctrl-C ends it.");
+        report::say("The system stays up, the retraining that the last month's end began goes on; Ctrl-C ends it.");
         tokio::signal::ctrl_c().await?;
     }
     running.stop().await?;
