@@ -1,10 +1,9 @@
 //! gRPC in: performance, drift, status.
 
 use crate::board::Board;
-use crate::domain::report::WindowReport;
+use crate::domain::told::Told;
 use crate::error::MonitoringError;
 use serde::Serialize;
-use serde_json::json;
 use tidemill_contracts::monitoring::monitoring_service_server::MonitoringService;
 use tidemill_contracts::monitoring::{
     DriftRequest, DriftResponse, PerformanceRequest, PerformanceResponse, StatusRequest, StatusResponse,
@@ -23,13 +22,15 @@ pub(crate) struct Api {
 impl MonitoringService for Api {
     async fn performance(&self, request: Request<PerformanceRequest>) -> Result<Response<PerformanceResponse>, Status> {
         let PerformanceRequest { project, window } = request.into_inner();
-        let windows_json = self.windows(&project, &window, performance).await.map_err(|e| to_status(&e))?;
+        let windows_json = self.windows(&project, &window, |report| &report.performance).await;
+        let windows_json = windows_json.map_err(|e| to_status(&e))?;
         Ok(Response::new(PerformanceResponse { windows_json }))
     }
 
     async fn drift(&self, request: Request<DriftRequest>) -> Result<Response<DriftResponse>, Status> {
         let DriftRequest { project, window } = request.into_inner();
-        let windows_json = self.windows(&project, &window, drift).await.map_err(|e| to_status(&e))?;
+        let windows_json = self.windows(&project, &window, |report| &report.drift).await;
+        let windows_json = windows_json.map_err(|e| to_status(&e))?;
         Ok(Response::new(DriftResponse { windows_json }))
     }
 
@@ -58,58 +59,20 @@ impl Api {
         &self,
         project: &str,
         kind: &str,
-        view: fn(&WindowReport) -> serde_json::Value,
+        view: fn(&Told) -> &String,
     ) -> Result<Vec<String>, MonitoringError> {
         self.check(project)?;
         if !matches!(kind, "" | "week" | "month") {
             return Err(MonitoringError::Request(format!("window \"{kind}\" is neither week nor month")));
         }
-        let reports = self.board.reports().await;
-        let wanted = reports.iter().filter(|report| kind.is_empty() || report.window.kind_name() == kind);
-        Ok(wanted.map(|report| view(report).to_string()).collect())
+        let shown = self.board.shown.read().await;
+        let wanted = shown.reports.iter().filter(|(window, _)| kind.is_empty() || window.kind_name() == kind);
+        Ok(wanted.map(|(_, report)| view(&report.told).clone()).collect())
     }
 }
 
 fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
-}
-
-/// The report with a summary of drift in place of all verdicts.
-fn performance(report: &WindowReport) -> serde_json::Value {
-    // The verdicts are most of a report: they are not written out to be left out.
-    let slim = WindowReport { drift: None, ..report.clone() };
-    let mut whole = serde_json::to_value(&slim).unwrap_or_default();
-    if let (Some(fields), Some(drift)) = (whole.as_object_mut(), &report.drift) {
-        let summary = json!({
-            "drifted_share": drift.drifted_share,
-            "drifted": drift.drifted,
-            "actionable": drift.actionable,
-            "score_psi": drift.score_psi(),
-        });
-        fields.insert("drift".to_owned(), summary);
-    }
-    whole
-}
-
-/// All verdicts of a window.
-///
-/// Distributions stay in the stored report, where a page reads those of one window.
-fn drift(report: &WindowReport) -> serde_json::Value {
-    let mut verdicts = report.drift.clone();
-    for drift in verdicts.iter_mut().flat_map(|v| v.features.iter_mut().map(|f| &mut f.drift).chain(&mut v.score)) {
-        drift.distribution = None;
-    }
-    json!({
-        "project": report.project,
-        "deployment": report.deployment,
-        "kind": report.window.kind_name(),
-        "start": report.window.start,
-        "end": report.end,
-        "start_date": report.start_date,
-        "models": report.models,
-        "score_psi": report.drift.as_ref().and_then(crate::domain::drift::WindowDrift::score_psi),
-        "drift": verdicts,
-    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::domain::alerts::Alert;
 use crate::domain::calendar::CalendarWindow;
 use crate::domain::report::WindowReport;
+use crate::domain::told::Told;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::RwLock;
@@ -18,10 +19,23 @@ pub(crate) struct RowCounts {
     pub(crate) joined: u64,
 }
 
+/// A report and what it tells.
+#[derive(Clone, Debug)]
+pub(crate) struct Posted {
+    pub(crate) report: Arc<WindowReport>,
+    pub(crate) told: Told,
+}
+
+impl Posted {
+    fn of(report: WindowReport) -> (CalendarWindow, Self) {
+        (report.window, Self { told: Told::of(&report), report: Arc::new(report) })
+    }
+}
+
 /// The state behind the board.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    pub(crate) reports: BTreeMap<CalendarWindow, Arc<WindowReport>>,
+    pub(crate) reports: BTreeMap<CalendarWindow, Posted>,
     pub(crate) alerts: Vec<Alert>,
     pub(crate) counts: RowCounts,
 }
@@ -36,20 +50,21 @@ impl Board {
     /// Replaces everything by what is stored.
     pub(crate) async fn reset(&self, reports: Vec<WindowReport>, alerts: Vec<Alert>) {
         let mut shown = self.shown.write().await;
-        shown.reports = reports.into_iter().map(|report| (report.window, Arc::new(report))).collect();
+        shown.reports = reports.into_iter().map(Posted::of).collect();
         shown.alerts = alerts;
     }
 
     pub(crate) async fn report(&self, window: CalendarWindow) -> Option<Arc<WindowReport>> {
-        self.shown.read().await.reports.get(&window).cloned()
+        self.shown.read().await.reports.get(&window).map(|posted| Arc::clone(&posted.report))
     }
 
     pub(crate) async fn reports(&self) -> Vec<Arc<WindowReport>> {
-        self.shown.read().await.reports.values().cloned().collect()
+        self.shown.read().await.reports.values().map(|posted| Arc::clone(&posted.report)).collect()
     }
 
     pub(crate) async fn put_report(&self, report: WindowReport) {
-        self.shown.write().await.reports.insert(report.window, Arc::new(report));
+        let (window, posted) = Posted::of(report);
+        self.shown.write().await.reports.insert(window, posted);
     }
 
     pub(crate) async fn put_alert(&self, alert: Alert) {

@@ -96,9 +96,7 @@ pub fn heat_map(labels: Labels<'_>, heat: &HeatMap<'_>) -> Markup {
             @for (i, row) in rows.iter().enumerate() {
                 g transform={ "translate(0 " (px(TOP + ROW * i as f64)) ")" } {
                     (row_name(row))
-                    @for (i, one) in row.cells.iter().take(across).skip(first).enumerate() {
-                        (one_cell(one, NAMES + cell * i as f64, cell, heat.steps))
-                    }
+                    (cells(&row.cells[first.min(row.cells.len())..across.min(row.cells.len())], cell, heat.steps))
                 }
             }
             (key(heat.steps, height - 12.0, heat.rows.len() - rows.len()))
@@ -118,31 +116,42 @@ fn row_name(row: &HeatRow) -> Markup {
     }
 }
 
-fn one_cell(cell: &HeatCell, left: f64, wide: f64, steps: &[f64]) -> Markup {
-    let Some(value) = cell.value.filter(|v| v.is_finite()) else {
-        return html! {
-            text x=(px(left + wide / 2.0)) y="14" text-anchor="middle" opacity="0.45" {
-                title { (cell.hint) }
-                "·"
-            }
-        };
-    };
-    let right = left + wide - 1.0;
+/// The cells of a row. What all fills and all texts share is said once: a map has hundreds of them.
+fn cells(row: &[HeatCell], wide: f64, steps: &[f64]) -> Markup {
+    let known = |cell: &HeatCell| cell.value.filter(|v| v.is_finite());
+    let left = |i: usize| NAMES + wide * i as f64;
     html! {
-        rect x=(px(left)) width=(px(wide - 1.0)) height=(px(ROW - 1.0)) fill=(colour(0)) fill-opacity=(depth(value, steps)) {
-            title { (cell.hint) }
+        g fill=(colour(0)) {
+            @for (i, cell) in row.iter().enumerate() {
+                @if let Some(value) = known(cell) {
+                    rect x=(px(left(i))) width=(px(wide - 1.0)) height=(px(ROW - 1.0)) fill-opacity=(depth(value, steps)) {
+                        title { (cell.hint) }
+                    }
+                }
+            }
         }
-        @if wide >= LETTER * (cell.text.chars().count() + 1) as f64 {
-            text x=(px(left + wide / 2.0)) y="14" text-anchor="middle" font-size="11" pointer-events="none" { (cell.text) }
+        g text-anchor="middle" font-size="11" {
+            @for (i, cell) in row.iter().enumerate() {
+                @let middle = px(left(i) + wide / 2.0);
+                @if known(cell).is_none() {
+                    text x=(middle) y="14" opacity="0.45" { title { (cell.hint) } "·" }
+                } @else if wide >= LETTER * (cell.text.chars().count() + 1) as f64 {
+                    text x=(middle) y="14" pointer-events="none" { (cell.text) }
+                }
+            }
         }
-        @if cell.marked { (corner(right, 0.0)) }
+        g fill="var(--tm-bad, #dc2626)" pointer-events="none" {
+            @for (i, cell) in row.iter().enumerate() {
+                @if cell.marked && known(cell).is_some() { (corner(left(i) + wide - 1.0, 0.0)) }
+            }
+        }
     }
 }
 
 /// A full upper right corner.
 fn corner(right: f64, top: f64) -> Markup {
     html! {
-        path d={ "M" (px(right)) " " (px(top)) "h-7l7 7z" } fill="var(--tm-bad, #dc2626)" pointer-events="none" {}
+        path d={ "M" (px(right)) " " (px(top)) "h-7l7 7z" } {}
     }
 }
 

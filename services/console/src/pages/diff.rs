@@ -63,10 +63,10 @@ impl Page for Diff {
         let newest = table.load().await?;
         let right = version(query.right.as_ref(), newest.version())?;
         let left = version(query.left.as_ref(), right.saturating_sub(BACK))?;
-        let (old, new) =
-            (at(&table, &newest, left).await.map_err(absent)?, at(&table, &newest, right).await.map_err(absent)?);
         // Versions never change, so what was found once stands.
         let compare = async {
+            let sides = tokio::try_join!(at(&table, &newest, left), at(&table, &newest, right));
+            let (old, new) = sides.map_err(absent)?;
             let side = |snapshot| Side { table: &table, snapshot };
             let found = diff_within(side(&old), side(&new), MOST_ROWS).await?;
             serde_json::to_value(found).map_err(|e| unreadable(&path, &e))

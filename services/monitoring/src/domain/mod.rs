@@ -7,5 +7,6 @@ pub mod join;
 pub mod maturity;
 pub mod performance;
 pub mod report;
+pub(crate) mod told;
 pub mod trigger;
 pub mod watermark;
