@@ -75,7 +75,7 @@ pub fn paired_bars(labels: Labels<'_>, bars: &[PairedBar<'_>], (before, now): (&
     let ys = Scale::new(0.0, highest(&first, &second), BOTTOM, TOP);
     let slot = (RIGHT - LEFT) / bars.len().min(MOST) as f64;
     // Names that would run into each other are told by the marks alone.
-    let letters = (slot / 7.0) as usize;
+    let letters = ((slot - 4.0) / 6.2) as usize;
     frame::chart(
         labels,
         &html! {
@@ -93,7 +93,7 @@ pub fn paired_bars(labels: Labels<'_>, bars: &[PairedBar<'_>], (before, now): (&
                     title { (now) ", " (bar.name) ": " (number(percent(second[i]))) " %" }
                 }
                 @if letters >= 2 {
-                    text class=[frame::thinnable(bars.len())] x=(px(left + slot / 2.0)) y=(px(BOTTOM + 16.0)) text-anchor="middle" font-size="11" {
+                    text class=[frame::thinnable(bars.len())] x=(px(left + slot / 2.0)) y=(px(BOTTOM + 16.0)) text-anchor="middle" font-size="10" {
                         (shortened(bar.name, letters))
                     }
                 }

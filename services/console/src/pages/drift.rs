@@ -23,7 +23,7 @@ pub(super) const ACT: f64 = 0.25;
 /// Values at which a cell of the map grows deeper.
 const STEPS: [f64; 5] = [0.02, 0.05, WATCH, ACT, 0.5];
 /// Features and windows of the map.
-const FEATURES: usize = 24;
+const FEATURES: usize = 20;
 const WINDOWS: usize = 16;
 
 /// Which windows.
