@@ -12,8 +12,8 @@ use crate::table::{Table, blocking, new_id, now};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Rows of one new file at most: bounds the memory of a compaction that sorts, since it holds the whole group.
-const MOST_ROWS: u64 = 4_000_000;
+/// Rows of one new file at most where they are sorted, since a whole group is held for it.
+const MOST_ROWS_SORTED: u64 = 4_000_000;
 
 /// Which groups of small files are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,8 @@ impl Table {
     /// When the store fails, or did not say whether an entry was written; groups joined so far stay joined.
     pub async fn compact(&self, target_bytes: u64, effort: Effort) -> Result<Compacted, CommitError> {
         let mut done = Compacted { version: None, removed: 0, added: 0, bytes_before: 0, bytes_after: 0 };
-        let groups = groups(self.load().await?.files(), target_bytes, effort);
+        let most_rows = if self.sort_by.is_some() { MOST_ROWS_SORTED } else { u64::MAX };
+        let groups = groups(self.load().await?.files(), (target_bytes, most_rows), effort);
         for group in groups {
             match self.join(&group).await {
                 Ok((version, file)) => {
@@ -154,10 +155,9 @@ impl Table {
             blocking(move || rearrange::encode(&batches, &schema, sort_by.as_deref())).await?
         } else {
             let mut joined = rearrange::Joined::new(&schema)?;
-            for file in group {
-                let batches = self.read_files(std::slice::from_ref(file), None).await?;
-                let add = move || batches.iter().try_for_each(|batch| joined.add(batch)).map(|()| joined);
-                joined = blocking(add).await?;
+            let mut rows = self.scan_files(group);
+            while let Some(batch) = rows.next().await? {
+                joined = blocking(move || joined.add(&batch).map(|()| joined)).await?;
             }
             if joined.is_empty() {
                 return Ok(None);
@@ -168,14 +168,18 @@ impl Table {
     }
 }
 
-/// Runs of neighbouring files, each below half the target, that together stay within it.
-fn groups<'f>(files: impl Iterator<Item = &'f DataFile>, target_bytes: u64, effort: Effort) -> Vec<Vec<DataFile>> {
+/// Runs of neighbouring files, each below half the target, that together stay within it and within the rows.
+fn groups<'f>(
+    files: impl Iterator<Item = &'f DataFile>,
+    (target_bytes, most_rows): (u64, u64),
+    effort: Effort,
+) -> Vec<Vec<DataFile>> {
     let mut groups = Vec::new();
     let mut run: Vec<DataFile> = Vec::new();
     let (mut size, mut rows) = (0_u64, 0_u64);
     for file in files {
         let small = file.size < target_bytes / 2;
-        let full = size.saturating_add(file.size) > target_bytes || rows.saturating_add(file.rows) > MOST_ROWS;
+        let full = size.saturating_add(file.size) > target_bytes || rows.saturating_add(file.rows) > most_rows;
         if !small || full {
             groups.push(std::mem::take(&mut run));
             (size, rows) = (0, 0);
@@ -209,7 +213,10 @@ mod tests {
 
     fn sizes(of: &[u64], effort: Effort) -> Vec<Vec<u64>> {
         let files = files(of);
-        groups(files.iter(), 100, effort).iter().map(|g| g.iter().map(|f| f.size).collect()).collect()
+        groups(files.iter(), (100, MOST_ROWS_SORTED), effort)
+            .iter()
+            .map(|g| g.iter().map(|f| f.size).collect())
+            .collect()
     }
 
     #[test]

@@ -57,6 +57,12 @@ impl Table {
         Scan { table: self.clone(), files, columns, between, helper, reader: None }
     }
 
+    /// Starts a scan over files, in the order given.
+    pub(crate) fn scan_files(&self, files: &[DataFile]) -> Scan {
+        let files = files.iter().cloned().collect();
+        Scan { table: self.clone(), files, columns: None, between: None, helper: false, reader: None }
+    }
+
     /// Reads whole files, in the order given; `None` for `columns` means all.
     ///
     /// # Errors
