@@ -21,6 +21,12 @@ pub fn root() -> PathBuf {
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     command.args(arguments).current_dir(root());
+    // `cargo run` tells this program which package it is. Build scripts that ask for it would run again for that, and
+    // with them everything that depends on theirs.
+    let about_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(about_this_package)) {
+        command.env_remove(name);
+    }
     command
 }
 
