@@ -82,7 +82,7 @@ impl Rig {
     /// # Errors
     /// When the bus does not answer.
     pub async fn ingestion_with(&self, storage: &Storage, options: Options) -> Result<Node> {
-        Node::start(self.nats.bus().await?, storage, &self.spec, options)
+        Ok(Node::start(self.nats.bus().await?, storage, &self.spec, options))
     }
 
     /// Starts validation of the project.
@@ -186,20 +186,23 @@ pub fn origin(letter: &Message) -> Result<i64> {
     Ok(header(letter, headers::DEAD_SEQ)?.parse()?)
 }
 
-/// Ingestion, running in this process.
-pub struct Node {
+/// A service, running in this process.
+pub struct Running<E> {
     stop: CancellationToken,
-    task: JoinHandle<Result<(), IngestionError>>,
+    task: JoinHandle<Result<(), E>>,
     /// Its metrics.
     pub metrics: Metrics,
 }
 
+/// Ingestion.
+pub type Node = Running<IngestionError>;
+/// Validation.
+pub type Validation = Running<ValidationError>;
+
 impl Node {
     /// Starts ingestion of a project.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn start(bus: Bus, storage: &Storage, spec: &Arc<Spec>, options: Options) -> Result<Self> {
+    #[must_use]
+    pub fn start(bus: Bus, storage: &Storage, spec: &Arc<Spec>, options: Options) -> Self {
         let (stop, metrics) = (CancellationToken::new(), Metrics::new());
         let deps = tidemill_ingestion::Deps {
             bus,
@@ -209,42 +212,23 @@ impl Node {
             metrics: metrics.clone(),
             http: None,
         };
-        let task = tokio::spawn(tidemill_ingestion::run(deps, stop.clone()));
-        Ok(Self { stop, task, metrics })
+        Self { task: tokio::spawn(tidemill_ingestion::run(deps, stop.clone())), stop, metrics }
     }
-
-    /// Stops in good order: what is in hand is committed.
-    ///
-    /// # Errors
-    /// What ended it, if it did not end by being stopped.
-    pub async fn stop(self) -> Result<()> {
-        self.stop.cancel();
-        Ok(self.task.await??)
-    }
-
-    /// Drops everything in mid-air, as a crash of the task would.
-    pub async fn abort(self) {
-        self.task.abort();
-        // Cancelled is what was asked for.
-        let _ = self.task.await;
-    }
-}
-
-/// Validation, running in this process.
-pub struct Validation {
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), ValidationError>>,
 }
 
 impl Validation {
-    fn start(bus: Bus, storage: &Storage, spec: &Arc<Spec>) -> Self {
-        let stop = CancellationToken::new();
+    /// Starts validation of a project.
+    #[must_use]
+    pub fn start(bus: Bus, storage: &Storage, spec: &Arc<Spec>) -> Self {
+        let (stop, metrics) = (CancellationToken::new(), Metrics::new());
         let (storage, spec) = (storage.clone(), Arc::clone(spec));
-        let deps = tidemill_validation::Deps { bus, storage, spec, metrics: Metrics::new() };
-        Self { task: tokio::spawn(tidemill_validation::run(deps, stop.clone())), stop }
+        let deps = tidemill_validation::Deps { bus, storage, spec, metrics: metrics.clone() };
+        Self { task: tokio::spawn(tidemill_validation::run(deps, stop.clone())), stop, metrics }
     }
+}
 
-    /// Stops in good order.
+impl<E: std::error::Error + Send + Sync + 'static> Running<E> {
+    /// Stops in good order: what is in hand is committed.
     ///
     /// # Errors
     /// What ended it, if it did not end by being stopped.
