@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::profiles::Profiles;
 use crate::services::Services;
+use crate::tables::Tables;
 use serde::Serialize;
 use serde_json::Value;
 use std::any::Any;
@@ -46,6 +47,8 @@ pub struct App {
     pub traces_url: String,
     /// Every source, from heads and profiles.
     pub(crate) profiles: Profiles,
+    /// Tables of rows that pages read from.
+    pub(crate) tables: Arc<Tables>,
     /// Cancelled when the process ends.
     pub(crate) stop: CancellationToken,
     /// What the pages of live numbers show.

@@ -12,6 +12,7 @@ mod pages;
 mod profiles;
 mod security;
 mod services;
+mod tables;
 
 pub use app::{App, Part};
 pub use error::{Error, Result};
@@ -29,6 +30,7 @@ use live::Live;
 use profiles::Profiles;
 use std::sync::Arc;
 use std::time::Duration;
+use tables::Tables;
 use tidemill_bus::Bus;
 use tidemill_registry::Registry;
 use tidemill_spec::Spec;
@@ -71,9 +73,11 @@ pub struct Deps {
 /// An address of a service that makes no sense, or a listener that stops working.
 pub async fn run(deps: Deps, stop: CancellationToken) -> Result<()> {
     let loopback = deps.listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let tables = Arc::new(Tables::new(&deps.storage));
     let app = Arc::new(App {
         live: Live::new(&deps.metrics),
-        profiles: Profiles::new(&deps.spec, &deps.storage),
+        profiles: Profiles::new(&deps.spec, &tables),
+        tables,
         stop: stop.clone(),
         spec: deps.spec,
         bus: deps.bus,

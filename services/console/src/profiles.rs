@@ -4,11 +4,12 @@
 //! between one and two blocks of commits, whatever the number of rows; a refresh reads new commits only.
 
 use crate::error::{Error, Result};
+use crate::tables::Tables;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_contracts::paths;
-use tidemill_dataset::{Table, VersionAdds};
+use tidemill_dataset::VersionAdds;
 use tidemill_quality::{Freshness, QualityReport, QualityScore, RuleResult, merge_results, score};
 use tidemill_spec::{Source, Spec};
 use tidemill_stats::TableProfile;
@@ -60,7 +61,7 @@ pub(crate) struct SourceState {
 
 /// All sources; reads on when it is asked.
 pub(crate) struct Profiles {
-    storage: Storage,
+    tables: Arc<Tables>,
     project: ProjectName,
     sources: BTreeMap<SourceName, Mutex<Follower>>,
 }
@@ -68,10 +69,10 @@ pub(crate) struct Profiles {
 impl Profiles {
     /// Nothing is read yet.
     #[must_use]
-    pub(crate) fn new(spec: &Spec, storage: &Storage) -> Self {
+    pub(crate) fn new(spec: &Spec, tables: &Arc<Tables>) -> Self {
         let follower = |(name, source): (&SourceName, &Source)| (name.clone(), Mutex::new(Follower::new(source)));
         Self {
-            storage: storage.clone(),
+            tables: Arc::clone(tables),
             project: spec.project.clone(),
             sources: spec.sources.iter().map(follower).collect(),
         }
@@ -85,7 +86,7 @@ impl Profiles {
         let follower = self.sources.get(name).ok_or_else(|| Error::missing("source", name.as_str()))?;
         let mut follower = follower.lock().await;
         if follower.read_at.is_none_or(|at| at.elapsed() >= FRESH_FOR) {
-            follower.read_on(&self.storage, &self.project, name).await?;
+            follower.read_on(&self.tables, &self.project, name).await?;
             follower.read_at = Some(Instant::now());
         }
         Ok(Arc::clone(&follower.shown))
@@ -124,7 +125,6 @@ impl Block {
 
 struct Follower {
     declared: Source,
-    tables: Option<(Table, Table)>,
     /// Newest version of the clean table whose report was read.
     seen: Option<u64>,
     full: Block,
@@ -141,7 +141,6 @@ impl Follower {
     fn new(declared: &Source) -> Self {
         Self {
             declared: declared.clone(),
-            tables: None,
             seen: None,
             full: Block::default(),
             filling: Block::default(),
@@ -154,19 +153,13 @@ impl Follower {
         }
     }
 
-    async fn read_on(&mut self, storage: &Storage, project: &ProjectName, name: &SourceName) -> Result<()> {
-        if self.tables.is_none() {
-            let clean = Table::open(storage, &paths::clean_table(project, name)).await;
-            let quarantine = Table::open(storage, &paths::quarantine_table(project, name)).await;
-            self.tables = match (clean, quarantine) {
-                (Ok(clean), Ok(quarantine)) => Some((clean, quarantine)),
-                (Err(tidemill_dataset::Error::Absent { .. }), _) | (_, Err(tidemill_dataset::Error::Absent { .. })) => {
-                    return Ok(());
-                }
-                (Err(error), _) | (_, Err(error)) => return Err(error.into()),
-            };
-        }
-        let Some((clean, quarantine)) = &self.tables else { return Ok(()) };
+    async fn read_on(&mut self, tables: &Tables, project: &ProjectName, name: &SourceName) -> Result<()> {
+        let paths = (paths::clean_table(project, name), paths::quarantine_table(project, name));
+        let (clean, quarantine) = match tokio::try_join!(tables.open(&paths.0), tables.open(&paths.1)) {
+            Ok(both) => both,
+            Err(tidemill_dataset::Error::Absent { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
         let head = clean.load().await?;
         let quarantined = quarantine.load().await?.num_rows();
         let unseen = head.version().saturating_sub(self.seen.unwrap_or(0)).min(BLOCK as u64);
@@ -176,7 +169,7 @@ impl Follower {
         let mut commits = if unseen > 0 { clean.history(unseen).await? } else { Vec::new() };
         commits.reverse();
         for commit in &commits {
-            self.take(storage, project, name, commit).await?;
+            self.take(tables.storage(), project, name, commit).await?;
         }
         let committed_at = commits.last().map(|commit| commit.committed_at).or(self.shown.committed_at);
         self.seen = Some(head.version());

@@ -59,7 +59,7 @@ impl Page for Diff {
             tidemill_dataset::Error::Absent { version: Some(v), .. } => Error::missing("version", v.to_string()),
             other => other.into(),
         };
-        let table = Table::open(&app.storage, &path).await.map_err(absent)?;
+        let table = app.tables.open(&path).await.map_err(absent)?;
         let newest = table.load().await?;
         let right = version(query.right.as_ref(), newest.version())?;
         let left = version(query.left.as_ref(), right.saturating_sub(BACK))?;

@@ -121,16 +121,19 @@ pub async fn diff(left: Side<'_>, right: Side<'_>) -> Result<TableDiff, Error> {
 /// As [`diff`].
 pub async fn diff_within(left: Side<'_>, right: Side<'_>, most_rows: u64) -> Result<Option<TableDiff>, Error> {
     let extends = left.table.path() == right.table.path() && left.snapshot.version() <= right.snapshot.version();
-    let added = match extends {
-        true => Sample::of_added(right.table, left.snapshot, right.snapshot, most_rows).await?,
-        false => Added::Gone,
+    let added = async {
+        match extends {
+            true => Sample::of_added(right.table, left.snapshot, right.snapshot, most_rows).await,
+            false => Ok(Added::Gone),
+        }
     };
+    let (added, ours) = futures::try_join!(added, Sample::of(left, most_rows))?;
     let (compared, theirs) = match added {
         Added::Here(added) => (Compared::AddedRows, Some(added)),
         Added::TooMany => return Ok(None),
         Added::Gone => (Compared::WholeTables, Sample::of(right, most_rows).await?),
     };
-    let (Some(ours), Some(theirs)) = (Sample::of(left, most_rows).await?, theirs) else { return Ok(None) };
+    let (Some(ours), Some(theirs)) = (ours, theirs) else { return Ok(None) };
     let stored = [&ours, &theirs].iter().all(|sample| sample.origin == Origin::StoredProfiles);
     Ok(Some(TableDiff {
         rows_more: signed(right.snapshot.num_rows()) - signed(left.snapshot.num_rows()),
