@@ -72,9 +72,11 @@ say "five predictions asked, five logged"
 if $compose logs 2>&1 | grep -E "(Publish|Subscription|Permissions) Violation"; then
     fail "a role was denied a subject that it needs"
 fi
-if "$program" doctor --help > /dev/null 2>&1; then
-    "$program" doctor
-fi
+say "doctor from outside, and inside each role"
+"$program" doctor
+for role in ingestion validation feature training evaluation serving monitoring console; do
+    $compose exec -T "$role" tidemill doctor || fail "doctor found something open in $role"
+done
 say "done"
 if [ "${1:-}" = --down ]; then
     $compose down -v

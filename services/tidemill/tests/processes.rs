@@ -210,7 +210,18 @@ async fn a_process_for_each_role_with_no_more_rights_than_it_needs() {
     let log = system.nats_log();
     let violations: Vec<&str> = log.lines().filter(|line| line.contains(VIOLATION)).collect();
     assert!(violations.is_empty(), "{violations:#?}");
+    nothing_is_open_from_inside(&system);
     a_key_opens_nothing_else(&system).await;
+}
+
+/// `doctor` with the keys of a role finds nothing open: what those keys may not ask is no fault.
+fn nothing_is_open_from_inside(system: &System) {
+    for (role, _) in ROLES {
+        let output = tidemill().args(["doctor", "-o", "json"]).envs(system.environment(role)).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{role}: {}{said}", String::from_utf8_lossy(&output.stdout));
+        assert!(!said.contains("ERROR"), "{role}: {said}");
+    }
 }
 
 /// The keys of serving neither publish events nor write tables; those of nobody get in at all.

@@ -201,8 +201,8 @@ fn telemetry(config: &Config, name: &str, serves: bool) -> Result<Telemetry> {
     let mut options = config.telemetry_options(name);
     options.roles = Role::ALL.map(Role::name).to_vec();
     if !serves && options.log == "info" {
-        // A short command closes its connection by ending.
-        "warn,tidemill_bus::connection=error,buoyant_kernel=off".clone_into(&mut options.log);
+        // A short command closes its connection by ending, and what it is denied is its own error.
+        "warn,tidemill_bus::connection=off,buoyant_kernel=off".clone_into(&mut options.log);
     }
     // Whoever names a target has thought about it.
     if serves && !options.log.contains('=') {
