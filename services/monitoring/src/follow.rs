@@ -86,6 +86,7 @@ impl Followed {
     /// The next versions, `None` when there are none. Rows are read when `names` says which columns.
     pub(crate) async fn next(&mut self, names: Option<&[&str]>) -> Result<Option<News>, MonitoringError> {
         let newest = self.table.load().await?;
+        newest.unbroken_since(self.snapshot.rewinds())?;
         if newest.version() <= self.done {
             return Ok(None);
         }

@@ -2,11 +2,13 @@
 
 use crate::Deps;
 use crate::classify::{Gate, masked, without_values};
+use crate::covered::{Sequences, between, covered, noted, read_on_after};
 use crate::error::ValidationError;
 use crate::memory::Remembered;
 use crate::store::{clean_table_path, profile_path, quarantine_table_path, raw_table_path};
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray as _, RecordBatch};
 use arrow::compute::concat_batches;
+use arrow::datatypes::TimestampMillisecondType;
 use prost::Message as _;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 use tidemill_bus::{Headers, Tail};
 use tidemill_contracts::events::{AlertRaised, CleanCommitted, Notice, notice};
 use tidemill_contracts::{headers, subjects};
-use tidemill_dataset::{CommitError, Snapshot, Table, VersionAdds};
+use tidemill_dataset::{Between, CommitError, Snapshot, Table, VersionAdds};
 use tidemill_quality::{Freshness, Position, QualityReport, Rules, Verdict, score};
 use tidemill_spec::Source;
 use tidemill_stats::TableProfile;
@@ -30,10 +32,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(500);
 /// Raw versions validated together at most.
 const VERSIONS_AT_ONCE: u64 = 64;
-/// Newest quarantine versions among which that of an interrupted pass is.
-const SET_ASIDE_WITHIN: u64 = 8;
 /// Key of the watermark in commit metadata, as ingestion writes it.
 const WATERMARK_KEY: &str = "tidemill.watermark";
+/// Key of what the quarantine covered, in the metadata of clean commits.
+const SET_ASIDE_KEY: &str = "tidemill.set_aside";
 /// Key of the trace context in commit metadata, as ingestion writes it.
 const TRACEPARENT_KEY: &str = "tidemill.traceparent";
 
@@ -61,7 +63,34 @@ struct Follower<'a> {
     clean: Table,
     quarantine: Table,
     gate: Gate,
+    /// Name under which the clean table notes where to read on.
     app_id: String,
+    /// The raw version up to which the clean table was last seen to cover the raw table.
+    proved: Option<u64>,
+    /// Whether the quarantine covers what the clean table says of it.
+    mended: bool,
+}
+
+/// What is validated together.
+#[derive(Default)]
+struct Pass {
+    versions: Vec<VersionAdds>,
+    /// Newest raw version that is covered whole.
+    until: u64,
+    /// Of each stream the last sequence that the clean table covers before.
+    after: Sequences,
+    /// The same afterwards.
+    done: Sequences,
+    /// Streams of which the quarantine covers more than the clean table, with what that covers.
+    decided: Sequences,
+}
+
+impl Pass {
+    /// What the clean table notes about it.
+    fn notes<'a>(&'a self, app_id: &'a str) -> Vec<(&'a str, i64)> {
+        let streams = self.done.iter().map(|(stream, last)| (stream.as_str(), *last));
+        std::iter::once((app_id, signed(self.until))).chain(streams).collect()
+    }
 }
 
 async fn follow(deps: &Deps, source: &SourceName, stop: &CancellationToken) -> Result<(), ValidationError> {
@@ -91,7 +120,8 @@ impl<'a> Follower<'a> {
         let quarantine = Table::open_or_create(storage, &quarantine_table_path(project, source), &quarantined).await?;
         let app_id = format!("raw/{project}/{source}");
         let memory = Remembered::read(deps, &rules, &clean, &app_id).await?;
-        Ok(Self { deps, source, declared, rules, memory, raw, clean, quarantine, gate: Gate::default(), app_id })
+        let (gate, proved, mended) = (Gate::default(), None, false);
+        Ok(Self { deps, source, declared, rules, memory, raw, clean, quarantine, gate, app_id, proved, mended })
     }
 
     /// Validates every raw version that the clean table does not cover yet.
@@ -100,17 +130,32 @@ impl<'a> Follower<'a> {
             // Both snapshots are taken before anything is decided, so of two processes only one can commit.
             let quarantine = self.quarantine.load().await?;
             let clean = self.clean.load().await?;
-            let (set_aside, done) = (self.cursor(&quarantine).await?, self.cursor(&clean).await?);
-            let newest = self.raw.load().await?.version();
+            let raw = self.raw.load().await?;
+            for table in [&quarantine, &clean, &raw] {
+                table.unbroken_since(0)?;
+            }
+            let newest = raw.version();
+            let hint = u64::try_from(clean.done(&self.app_id).await?.unwrap_or(0)).unwrap_or(0);
+            let done = self.read_on_after(newest, &clean, hint).await?;
+            if done != hint {
+                warn!(source = %self.source, hint, done, "the raw table was written anew; going on by its sequences");
+                self.note(clean, &[(&self.app_id, signed(done))]).await?;
+                continue;
+            }
             let labels = [("source", self.source.as_str())];
             let behind = u32::try_from(newest.saturating_sub(done)).unwrap_or(u32::MAX);
             self.deps.metrics.gauge(names::VALIDATION_LAG_VERSIONS).set(&labels, f64::from(behind));
+            if !self.mended {
+                self.mended = self.mend_quarantine(&quarantine, &clean, newest).await?;
+                if self.mended {
+                    continue;
+                }
+                return Ok(());
+            }
             if newest <= done || self.gate.holds(done) {
                 return Ok(());
             }
-            // A quarantine ahead of the clean table is a commit that was interrupted half-way. Exactly its versions
-            // come next, so that their rows are not set aside twice.
-            let until = if set_aside > done { set_aside.min(newest) } else { newest.min(done + VERSIONS_AT_ONCE) };
+            let until = newest.min(done + VERSIONS_AT_ONCE);
             let versions = self.raw.added_between(done, until).await?;
             let span = info_span!("clean commit", otel.kind = "consumer", dataset.name = %self.source, rows = Empty);
             let contexts: Vec<_> = versions.iter().filter_map(|v| v.metadata.get(TRACEPARENT_KEY)).collect();
@@ -118,36 +163,101 @@ impl<'a> Follower<'a> {
                 info_span!("tm.notices.{project}.raw.committed receive", otel.kind = "consumer")
             });
             let began = Instant::now();
-            self.validate(quarantine, clean, &versions, until).instrument(span).await?;
+            let pass = self.pass(done, versions, &clean, &quarantine).await?;
+            self.validate(quarantine, clean, pass).instrument(span).await?;
             let took = began.elapsed().as_secs_f64();
             self.deps.metrics.histogram(names::VALIDATION_COMMIT_SECONDS).observe(&labels, took);
         }
     }
 
-    /// Newest raw version that a table covers.
-    async fn cursor(&self, snapshot: &Snapshot) -> Result<u64, ValidationError> {
-        let done = snapshot.done(&self.app_id).await?.unwrap_or(0);
-        Ok(u64::try_from(done).unwrap_or(0))
+    /// The raw version after which the clean table is filled on. What this process has held against the raw table holds
+    /// as long as that is not seen to be broken.
+    async fn read_on_after(&mut self, newest: u64, clean: &Snapshot, hint: u64) -> Result<u64, ValidationError> {
+        if hint == newest && self.proved == Some(hint) {
+            return Ok(hint);
+        }
+        let after = read_on_after(&self.raw, newest, clean, hint).await?;
+        self.proved = Some(after);
+        Ok(after)
     }
 
-    async fn validate(
-        &mut self,
-        quarantine: Snapshot,
-        clean: Snapshot,
+    /// What comes next: the rows of these versions that the clean table does not cover. A quarantine ahead of it is a
+    /// commit that was interrupted half-way, or the clean table lost its newest commits; then nothing comes that the
+    /// quarantine has not decided on, so that no row is set aside twice.
+    async fn pass(
+        &self,
+        done: u64,
+        versions: Vec<VersionAdds>,
+        clean: &Snapshot,
+        quarantine: &Snapshot,
+    ) -> Result<Pass, ValidationError> {
+        let mut pass = Pass { until: done, ..Pass::default() };
+        for version in versions {
+            let Some((stream, last)) = noted(&version) else {
+                pass.until = version.version;
+                pass.versions.push(version);
+                continue;
+            };
+            let (after, decided) = (covered(clean, stream).await?, covered(quarantine, stream).await?);
+            let is_decided = decided > after;
+            if !pass.after.is_empty() && is_decided == pass.decided.is_empty() {
+                break;
+            }
+            let until = if is_decided { last.min(decided) } else { last };
+            let stream = stream.to_owned();
+            if is_decided {
+                pass.decided.insert(stream.clone(), after);
+            }
+            pass.after.insert(stream.clone(), after);
+            pass.done.insert(stream, until.max(after));
+            if until == last {
+                pass.until = version.version;
+            }
+            pass.versions.push(version);
+            if is_decided && decided <= last {
+                break;
+            }
+        }
+        Ok(pass)
+    }
+
+    /// Rows of raw versions with a sequence after `after` and up to `until`, stream by stream.
+    async fn rows(
+        &self,
         versions: &[VersionAdds],
-        until: u64,
-    ) -> Result<(), ValidationError> {
+        after: &Sequences,
+        until: &Sequences,
+    ) -> Result<RecordBatch, ValidationError> {
+        let mut batches = Vec::new();
+        for group in versions.chunk_by(|a, b| noted(a).map(|n| n.0) == noted(b).map(|n| n.0)) {
+            let files: Vec<_> = group.iter().flat_map(|version| version.files.iter().cloned()).collect();
+            let read = self.raw.read_files(&files, None).await?;
+            let stream = group.iter().find_map(noted).map(|(stream, _)| stream).unwrap_or_default();
+            let of = |sequences: &Sequences, other| sequences.get(stream).copied().unwrap_or(other);
+            let (after, until) = (of(after, i64::MIN), of(until, i64::MAX));
+            for batch in read {
+                batches.push(between(batch, after, until)?);
+            }
+        }
+        Ok(concat_batches(&self.raw.schema(), &batches)?)
+    }
+
+    async fn validate(&mut self, quarantine: Snapshot, clean: Snapshot, pass: Pass) -> Result<(), ValidationError> {
         let began = Instant::now();
-        let files: Vec<_> = versions.iter().flat_map(|v| v.files.iter().cloned()).collect();
-        let batches = self.raw.read_files(&files, None).await?;
-        let rows = concat_batches(&self.raw.schema(), &batches)?;
-        let begin = self.cursor(&clean).await?;
+        let versions = &pass.versions;
+        let rows = self.rows(versions, &pass.after, &pass.done).await?;
+        let raw_version = signed(pass.until);
+        if rows.num_rows() == 0 && versions.iter().any(|version| !version.files.is_empty()) {
+            // All of them are covered already: only where to read on is noted.
+            return self.note(clean, &pass.notes(&self.app_id)).await;
+        }
+        let begin = versions.first().map_or(0, |version| version.version.saturating_sub(1));
         if !self.gate.admits(self.deps, self.source, &rows, begin).await? {
             return Ok(());
         }
         self.memory.catch_up_with_others(&self.rules).await?;
         let verdict = self.rules.check_commit(&mut self.memory.rows, &self.memory.commits, &rows)?;
-        let set_aside = self.set_aside(&quarantine, until).await?;
+        let set_aside = self.set_aside(&quarantine, &pass).await?;
         let (verdict, is_other) = match &set_aside {
             Some(set_aside) => verdict.settled(&rows, set_aside)?,
             None => (verdict, false),
@@ -157,13 +267,14 @@ impl<'a> Follower<'a> {
         let mut metadata: BTreeMap<String, String> =
             watermark.map(|w| (WATERMARK_KEY.to_owned(), w.to_string())).into_iter().collect();
         metadata.extend(tidemill_telemetry::current_traceparent().map(|c| (TRACEPARENT_KEY.to_owned(), c)));
-        self.write_quarantine(quarantine, &verdict, until).await?;
-        let raw_version = i64::try_from(until).unwrap_or(i64::MAX);
+        let aside = self.write_quarantine(quarantine, &verdict, &pass, set_aside.is_some()).await?;
+        metadata.insert(SET_ASIDE_KEY.to_owned(), serde_json::to_string(&aside).unwrap_or_default());
         let profile = self.write_report(&verdict, &rows, raw_version, watermark).await?;
         let accepted = (verdict.accepted.num_rows() > 0).then(|| verdict.accepted.clone());
+        let notes = pass.notes(&self.app_id);
         let committed = self
             .clean
-            .commit(clean, accepted.as_slice(), &self.app_id, raw_version, metadata)
+            .commit_noting(clean, accepted.as_slice(), &notes, metadata)
             .await
             .map_err(|e| conflict(e, self.clean.path()))?;
         if is_other {
@@ -172,42 +283,144 @@ impl<'a> Follower<'a> {
             self.memory.accept(&self.rules, &verdict.accepted)?;
         }
         self.report(&verdict, committed.version, watermark).await?;
-        let done = crate::lineage::Checked { raw_version: until, clean_version: committed.version, verdict: &verdict };
+        let done =
+            crate::lineage::Checked { raw_version: pass.until, clean_version: committed.version, verdict: &verdict };
         let step = crate::lineage::step(self.deps, self.source, &done, &profile);
         tidemill_runtime::tell_step(&self.deps.bus, &self.deps.spec.project, &step, began.elapsed()).await;
         Ok(())
     }
 
-    /// Rows that an interrupted pass, or one of another process, has already set aside; that decision stands. Rules
-    /// that look at other sources might by now say otherwise, and a row must not be in both tables.
-    async fn set_aside(&self, snapshot: &Snapshot, until: u64) -> Result<Option<HashSet<Position>>, ValidationError> {
-        if self.cursor(snapshot).await? < until {
+    /// Notes what the clean table covers, without rows.
+    async fn note(&self, clean: Snapshot, notes: &[(&str, i64)]) -> Result<(), ValidationError> {
+        let result = self.clean.commit_noting(clean, &[], notes, BTreeMap::new()).await;
+        result.map(|_| ()).map_err(|e| conflict(e, self.clean.path()))
+    }
+
+    /// Rows of the pass that were already set aside, by an interrupted pass or another process; that decision stands.
+    /// Rules that look at other sources might by now say otherwise, and a row must not be in both tables. `None` when
+    /// nothing was decided yet.
+    async fn set_aside(
+        &self,
+        quarantine: &Snapshot,
+        pass: &Pass,
+    ) -> Result<Option<HashSet<Position>>, ValidationError> {
+        if pass.decided.is_empty() {
             return Ok(None);
         }
-        let done = i64::try_from(until).ok();
-        let versions = self.quarantine.history(SET_ASIDE_WITHIN).await?;
-        let files = versions.into_iter().filter(|v| v.txns.get(&self.app_id).copied() == done).flat_map(|v| v.files);
-        let batches =
-            self.quarantine.read_files(&files.collect::<Vec<_>>(), Some(&[columns::SEQ, columns::ROW])).await?;
         let mut found = HashSet::new();
-        for batch in &batches {
-            found.extend(tidemill_quality::positions(batch)?);
+        for version in (1..=quarantine.version()).rev() {
+            let adds = self.quarantine.version_adds(version).await?;
+            let is_ahead = |(stream, after): (&String, &i64)| adds.txns.get(stream).is_some_and(|last| last > after);
+            if noted(&adds).is_some() && !pass.decided.iter().any(is_ahead) {
+                break;
+            }
+            for batch in &self.quarantine.read_files(&adds.files, Some(&[columns::SEQ, columns::ROW])).await? {
+                found.extend(tidemill_quality::positions(batch)?);
+            }
         }
         Ok(Some(found))
     }
 
-    /// Quarantine is written first and is idempotent by its own note, so a crash in between doubles nothing. Where rules
+    /// Quarantine is written first and is idempotent by its own notes, so a crash in between doubles nothing. Where rules
     /// look at other sources two processes may decide differently, so there it is written even without rows: the first
-    /// to write it has decided.
-    async fn write_quarantine(&self, snapshot: Snapshot, verdict: &Verdict, until: u64) -> Result<(), ValidationError> {
+    /// to write it has decided. Gives what the quarantine then covers of the streams of the pass.
+    async fn write_quarantine(
+        &self,
+        snapshot: Snapshot,
+        verdict: &Verdict,
+        pass: &Pass,
+        is_decided: bool,
+    ) -> Result<Sequences, ValidationError> {
         let is_empty = verdict.quarantined.num_rows() == 0 && self.rules.references().is_empty();
-        if is_empty || self.cursor(&snapshot).await? >= until {
-            return Ok(());
+        if is_empty || is_decided {
+            let mut covers = Sequences::new();
+            for stream in pass.done.keys() {
+                covers.insert(stream.clone(), covered(&snapshot, stream).await?);
+            }
+            return Ok(covers);
         }
-        let version = i64::try_from(until).unwrap_or(i64::MAX);
         let rows = (verdict.quarantined.num_rows() > 0).then(|| verdict.quarantined.clone());
-        let result = self.quarantine.commit(snapshot, rows.as_slice(), &self.app_id, version, BTreeMap::new()).await;
-        result.map(|_| ()).map_err(|e| conflict(e, self.quarantine.path()))
+        let notes: Vec<_> = pass.done.iter().map(|(stream, last)| (stream.as_str(), *last)).collect();
+        let result = self.quarantine.commit_noting(snapshot, rows.as_slice(), &notes, BTreeMap::new()).await;
+        result.map(|_| pass.done.clone()).map_err(|e| conflict(e, self.quarantine.path()))
+    }
+
+    /// Sets rows aside again whose quarantine the store lost: those of the raw table that the clean table passed over.
+    /// False while the raw table does not reach as far again.
+    async fn mend_quarantine(
+        &mut self,
+        quarantine: &Snapshot,
+        clean: &Snapshot,
+        newest: u64,
+    ) -> Result<bool, ValidationError> {
+        let (mut after, mut until) = (Sequences::new(), Sequences::new());
+        for (stream, last) in self.noted_aside().await? {
+            let has = covered(quarantine, &stream).await?;
+            if has < last {
+                after.insert(stream.clone(), has);
+                until.insert(stream, last);
+            }
+        }
+        if until.is_empty() {
+            return Ok(true);
+        }
+        warn!(source = %self.source, ?after, ?until, "the store lost quarantined rows; setting them aside again");
+        let Some(versions) = self.versions_of(&after, &until, newest).await? else { return Ok(false) };
+        let rows = self.rows(&versions, &after, &until).await?;
+        let mut aside: HashSet<Position> = tidemill_quality::positions(&rows)?.into_iter().collect();
+        let mut scan = self.clean.scan(clean, Some(&[columns::SEQ, columns::ROW]), stretch(&rows));
+        while let Some(batch) = scan.next().await? {
+            for position in tidemill_quality::positions(&batch)? {
+                aside.remove(&position);
+            }
+        }
+        let (verdict, _) = self.rules.check_rows(&rows)?.settled(&rows, &aside)?;
+        let rows = (verdict.quarantined.num_rows() > 0).then(|| verdict.quarantined.clone());
+        let notes: Vec<_> = until.iter().map(|(stream, last)| (stream.as_str(), *last)).collect();
+        let result = self.quarantine.commit_noting(quarantine.clone(), rows.as_slice(), &notes, BTreeMap::new()).await;
+        result.map(|_| true).map_err(|e| conflict(e, self.quarantine.path()))
+    }
+
+    /// What the quarantine covered when the clean table was last filled, as that commit says.
+    async fn noted_aside(&self) -> Result<Sequences, ValidationError> {
+        for version in (1..=self.clean.load().await?.version()).rev() {
+            let adds = match self.clean.version_adds(version).await {
+                Err(tidemill_dataset::Error::Absent { .. }) => break,
+                adds => adds?,
+            };
+            if let Some(text) = adds.metadata.get(SET_ASIDE_KEY) {
+                return Ok(serde_json::from_str(text).unwrap_or_default());
+            }
+            if adds.txns.contains_key(&self.app_id) && !adds.files.is_empty() {
+                break;
+            }
+        }
+        Ok(Sequences::new())
+    }
+
+    /// The raw versions that hold what lies between these sequences; `None` when they do not reach so far.
+    async fn versions_of(
+        &self,
+        after: &Sequences,
+        until: &Sequences,
+        newest: u64,
+    ) -> Result<Option<Vec<VersionAdds>>, ValidationError> {
+        let mut versions = Vec::new();
+        let mut missing = until.clone();
+        for version in (1..=newest).rev() {
+            let adds = self.raw.version_adds(version).await?;
+            let Some((stream, last)) = noted(&adds) else { continue };
+            let Some(from) = after.get(stream) else { continue };
+            if last <= *from {
+                break;
+            }
+            if until.get(stream).is_some_and(|until| last >= *until) {
+                missing.remove(stream);
+            }
+            versions.push(adds);
+        }
+        versions.reverse();
+        Ok(missing.is_empty().then_some(versions))
     }
 
     async fn write_report(
@@ -291,8 +504,20 @@ fn conflict(error: CommitError, table: &str) -> ValidationError {
     }
 }
 
+/// Versions are noted signed, as the table format has it.
+fn signed(version: u64) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}
+
+/// The stretch of knowledge time in which rows lie.
+fn stretch(rows: &RecordBatch) -> Option<Between> {
+    let known = rows.column_by_name(columns::KNOWN_AT)?;
+    let known = known.as_primitive_opt::<TimestampMillisecondType>()?;
+    let (from, to) = (arrow::compute::min(known)?, arrow::compute::max(known)?);
+    Some(Between { column: columns::KNOWN_AT.to_owned(), from: Millis(from), to: Millis(to + 1) })
+}
+
 fn newest(rows: &RecordBatch) -> Option<Millis> {
     let known = rows.column_by_name(columns::KNOWN_AT)?;
-    let known = arrow::array::AsArray::as_primitive_opt::<arrow::datatypes::TimestampMillisecondType>(known.as_ref())?;
-    arrow::compute::max(known).map(Millis)
+    arrow::compute::max(known.as_primitive_opt::<TimestampMillisecondType>()?).map(Millis)
 }

@@ -6,6 +6,7 @@
 
 mod classify;
 mod consumer;
+mod covered;
 mod error;
 mod lineage;
 mod memory;

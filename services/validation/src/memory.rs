@@ -85,6 +85,7 @@ impl Remembered {
     pub(crate) async fn catch_up_with_others(&mut self, rules: &Rules) -> Result<(), ValidationError> {
         for other in &mut self.others {
             let snapshot = other.table.load().await?;
+            snapshot.unbroken_since(0)?;
             let newest = snapshot.version();
             let columns: Vec<&str> = other.columns.iter().map(String::as_str).collect();
             let Some(seen) = other.seen.replace(newest) else {

@@ -68,6 +68,14 @@ pub enum Error {
         /// What the library said.
         reason: String,
     },
+    /// The store lost versions that a follower of the table had seen.
+    #[error("the store lost the newest commits of table \"{table}\", which now ends with version {version}")]
+    LostTail {
+        /// Path of the table in the store.
+        table: String,
+        /// The version with which it ends now.
+        version: u64,
+    },
     /// A text that cannot be a tag.
     #[error("\"{0}\" cannot be a tag: lower-case letters, digits, \"-\", \"_\" and \".\", a letter first, at most 64")]
     TagName(String),
@@ -91,7 +99,8 @@ impl Classified for Error {
             Self::Foreign { .. } => ErrorKind::Refused,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Encode(_) => ErrorKind::Internal,
-            Self::Delta { .. } => ErrorKind::Unavailable,
+            // Whoever begins again at the table's cursor goes on.
+            Self::Delta { .. } | Self::LostTail { .. } => ErrorKind::Unavailable,
             Self::TagName(_) => ErrorKind::Invalid,
             Self::TagTaken(_) => ErrorKind::Conflict,
             Self::NoTag(_) => ErrorKind::NotFound,
@@ -113,6 +122,7 @@ impl Classified for Error {
             Self::TagName(_) => Code(521),
             Self::TagTaken(_) => Code(522),
             Self::NoTag(_) => Code(523),
+            Self::LostTail { .. } => Code(524),
             Self::Compare(e) => e.code(),
         }
     }

@@ -103,6 +103,12 @@ pub(crate) fn parse(path: &str, bytes: &[u8]) -> Result<Vec<Line>, Error> {
     Ok(parsed)
 }
 
+/// Id that the writer gave a commit; empty when another program wrote it.
+pub(crate) fn commit_id(lines: &[Line]) -> &str {
+    let infos = lines.iter().filter_map(|line| line.commit_info.as_ref());
+    infos.map(|info| info.tidemill_commit.as_str()).find(|id| !id.is_empty()).unwrap_or_default()
+}
+
 pub(crate) fn commit_info(operation: &str, now: Millis, id: &str, metadata: BTreeMap<String, String>) -> Line {
     let mode = (operation == "WRITE").then(|| ("mode".to_owned(), Value::from("Append")));
     let info = CommitInfo {

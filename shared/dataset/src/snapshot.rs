@@ -3,7 +3,7 @@
 use crate::delta::{Base, Loaded};
 use crate::error::Error;
 use crate::file::DataFile;
-use crate::log::Line;
+use crate::log::{self, Line};
 use arrow::datatypes::SchemaRef;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -22,6 +22,10 @@ pub(crate) struct State {
     pub(crate) schema: SchemaRef,
     /// Shared, because each version's state is a copy of the one before.
     pub(crate) files: BTreeMap<String, Arc<DataFile>>,
+    /// Who this version is: the id of its commit, empty for one of another program; `None` when its entry was not read.
+    pub(crate) commit: Option<String>,
+    /// How often this view of the table found that the store had lost versions it knew.
+    pub(crate) rewinds: u32,
     /// Transactions of the log entries applied on top of `base`.
     txns: HashMap<String, i64>,
     base: Arc<Base>,
@@ -57,6 +61,25 @@ impl Snapshot {
         }
     }
 
+    /// How often this view of the table found that the store had lost versions it knew; see
+    /// [`Snapshot::unbroken_since`].
+    #[must_use]
+    pub fn rewinds(&self) -> u32 {
+        self.state.rewinds
+    }
+
+    /// For those who follow a table version by version: whether the versions that they know still stand, when they
+    /// began at a snapshot with so many rewinds.
+    ///
+    /// # Errors
+    /// [`Error::LostTail`] when the store lost some of them since.
+    pub fn unbroken_since(&self, rewinds: u32) -> Result<(), Error> {
+        if self.state.rewinds == rewinds {
+            return Ok(());
+        }
+        Err(Error::LostTail { table: self.state.table.to_string(), version: self.state.version })
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn num_rows(&self) -> u64 {
@@ -76,14 +99,15 @@ impl Snapshot {
 }
 
 impl State {
-    pub(crate) fn created(table: &str, schema: SchemaRef) -> Self {
-        let base = Arc::new(Base::empty(table));
-        Self { table: table.into(), version: 0, schema, files: BTreeMap::new(), txns: HashMap::new(), base }
+    pub(crate) fn created(table: &str, schema: SchemaRef, commit: String) -> Self {
+        let (base, files, txns) = (Arc::new(Base::empty(table)), BTreeMap::new(), HashMap::new());
+        Self { table: table.into(), version: 0, schema, files, commit: Some(commit), rewinds: 0, txns, base }
     }
 
-    pub(crate) fn loaded(table: &str, loaded: Loaded) -> Self {
+    pub(crate) fn loaded(table: &str, loaded: Loaded, commit: Option<String>) -> Self {
         let Loaded { version, schema, files, base } = loaded;
-        Self { table: table.into(), version, schema, files, txns: HashMap::new(), base: Arc::new(base) }
+        let (base, txns) = (Arc::new(base), HashMap::new());
+        Self { table: table.into(), version, schema, files, commit, rewinds: 0, txns, base }
     }
 
     /// Applies the next version's log entry.
@@ -113,6 +137,7 @@ impl State {
             }
         }
         self.version = version;
+        self.commit = Some(log::commit_id(lines).to_owned());
         Ok(())
     }
 }

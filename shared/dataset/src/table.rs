@@ -3,6 +3,9 @@
 //! The table is the only cursor of whoever fills it. A commit appends rows and notes the last sequence they came
 //! from, in one atomic log entry that must directly follow the snapshot it was prepared on; so two writers cannot
 //! both commit what comes after the same point.
+//!
+//! A store may lose the newest entries, by a power cut or a restored backup. Whoever knew them sees it before the next
+//! look or commit, reads the table anew, and goes on from what it says: nothing is committed behind a gap.
 
 use crate::error::{CommitError, Error};
 use crate::file::DataFile;
@@ -55,9 +58,10 @@ impl Table {
         let wanted = schema::delta_schema(&schema)?;
         let first = format!("{path}/{}", log::entry_path(0));
         if !storage.exists(&first).await? {
-            let entry = log::to_bytes(&log::creation(&wanted, now(), &new_id()))?;
+            let id = new_id();
+            let entry = log::to_bytes(&log::creation(&wanted, now(), &id))?;
             if storage.put_if_absent(&first, entry).await? {
-                return Ok(Self::over(storage, path, State::created(path, schema)));
+                return Ok(Self::over(storage, path, State::created(path, schema, id)));
             }
         }
         let table = Self::open(storage, path).await?;
@@ -73,8 +77,7 @@ impl Table {
     /// # Errors
     /// [`Error::Absent`] when there is none.
     pub async fn open(storage: &Storage, path: &str) -> Result<Self, Error> {
-        let loaded = delta::load(storage, path, None).await?;
-        Ok(Self::over(storage, path, State::loaded(path, loaded)))
+        Ok(Self::over(storage, path, newest(storage, path).await?))
     }
 
     fn over(storage: &Storage, path: &str, state: State) -> Self {
@@ -114,12 +117,15 @@ impl Table {
         format!("{}/{inside}", self.path)
     }
 
-    /// The latest version. Reads only log entries that were not seen before.
+    /// The latest version. Reads only log entries that were not seen before, and the newest that was.
     ///
     /// # Errors
     /// [`Error::Foreign`] when another program changed the schema; otherwise when the store fails.
     pub async fn load(&self) -> Result<Snapshot, Error> {
         let mut state = Arc::clone(&*self.latest.read().await);
+        if !self.stands(&state).await? {
+            return self.read_anew(&state).await;
+        }
         while let Some(lines) = self.entry(state.version + 1).await? {
             Arc::make_mut(&mut state).apply(&lines)?;
         }
@@ -137,12 +143,34 @@ impl Table {
             return Ok(Snapshot { state: latest });
         }
         let loaded = delta::load(&self.storage, &self.path, Some(version)).await?;
-        Ok(Snapshot { state: Arc::new(State::loaded(&self.path, loaded)) })
+        Ok(Snapshot { state: Arc::new(State::loaded(&self.path, loaded, None)) })
+    }
+
+    /// Whether the version of a state is still in the store, and still the same.
+    async fn stands(&self, state: &State) -> Result<bool, Error> {
+        // Without the entry nothing tells one version from another.
+        let Some(commit) = &state.commit else { return Ok(true) };
+        Ok(self.entry(state.version).await?.is_some_and(|lines| log::commit_id(&lines) == commit))
+    }
+
+    /// The latest version of a table whose store lost what was known of it.
+    async fn read_anew(&self, lost: &State) -> Result<Snapshot, Error> {
+        let mut anew = newest(&self.storage, &self.path).await?;
+        anew.rewinds = lost.rewinds + 1;
+        let mut latest = self.latest.write().await;
+        if latest.rewinds == lost.rewinds {
+            tracing::warn!(
+                table = %self.path, known = lost.version, found = anew.version,
+                "the store lost the newest commits of a table; it was read anew"
+            );
+            *latest = Arc::new(anew);
+        }
+        Ok(Snapshot { state: Arc::clone(&latest) })
     }
 
     async fn advance(&self, state: &Arc<State>) {
         let mut latest = self.latest.write().await;
-        if latest.version < state.version {
+        if latest.rewinds == state.rewinds && latest.version < state.version {
             *latest = Arc::clone(state);
         }
     }
@@ -164,7 +192,7 @@ impl Table {
     /// snapshot follows from them just as well.
     ///
     /// # Errors
-    /// [`CommitError::Conflict`] when another writer appended after the snapshot, [`CommitError::Unknown`] when the
+    /// [`CommitError::Conflict`] when another writer appended after the snapshot or the store lost it, [`CommitError::Unknown`] when the
     /// store did not answer and the entry cannot be seen; in both cases load again and go on from what is done.
     pub async fn commit(
         &self,
@@ -248,6 +276,13 @@ impl Table {
     ) -> Result<Appended, CommitError> {
         let bytes = log::to_bytes(lines)?;
         let digest = Digest::of(&bytes);
+        // An entry behind a gap could never be read.
+        let (table, version) = (self.path.to_string(), snapshot.version());
+        match self.stands(&snapshot.state).await {
+            Ok(true) => {}
+            Ok(false) => return Err(CommitError::Conflict { table, version }),
+            Err(e) => return Err(CommitError::Unknown { table, version: version + 1, reason: e.to_string() }),
+        }
         while let Some(there) = self.try_entry(snapshot.version() + 1, id, &bytes).await? {
             if !steps_over(&there) {
                 let (table, version) = (self.path.to_string(), snapshot.version() + 1);
@@ -313,7 +348,20 @@ fn is_upkeep(lines: &[Line]) -> bool {
 }
 
 fn is_own(lines: &[Line], id: &str) -> bool {
-    lines.iter().filter_map(|line| line.commit_info.as_ref()).any(|info| info.tidemill_commit == id)
+    log::commit_id(lines) == id
+}
+
+/// The latest version, as the Delta library loads it.
+async fn newest(storage: &Storage, path: &str) -> Result<State, Error> {
+    let loaded = delta::load(storage, path, None).await?;
+    let entry = format!("{path}/{}", log::entry_path(loaded.version));
+    let commit = match storage.get(&entry).await {
+        Ok(bytes) => Some(log::commit_id(&log::parse(&entry, &bytes)?).to_owned()),
+        // Behind a checkpoint even the newest entry may have been cleaned away.
+        Err(tidemill_storage::Error::NotFound(_)) => None,
+        Err(e) => return Err(e.into()),
+    };
+    Ok(State::loaded(path, loaded, commit))
 }
 
 pub(crate) fn new_id() -> String {

@@ -60,6 +60,34 @@ async fn what_is_done_survives_reopening_and_is_kept_per_application() {
 }
 
 #[tokio::test]
+async fn nothing_is_committed_behind_versions_that_the_store_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage(&folder);
+    let (writer, reader) = (open(&storage).await, open(&storage).await);
+    for n in 0..4 {
+        append(&writer, n * 10, n * 10 + 10).await;
+    }
+    let (on, seen) = (writer.load().await.unwrap(), reader.load().await.unwrap());
+    for version in 3..=4 {
+        std::fs::remove_file(folder.path().join(format!("raw/flights/_delta_log/{version:020}.json"))).unwrap();
+    }
+    let late = writer.commit(on, &[rows(40, 50)], APP, 50, BTreeMap::new()).await;
+    assert!(matches!(late, Err(CommitError::Conflict { version: 4, .. })), "{late:?}");
+    let anew = writer.load().await.unwrap();
+    assert_eq!((anew.version(), anew.done(APP).await.unwrap(), anew.rewinds()), (2, Some(20), 1));
+    // Filled again in other pieces, to as many versions as before.
+    for (from, to) in [(20, 25), (25, 50)] {
+        append(&writer, from, to).await;
+    }
+    let again = reader.load().await.unwrap();
+    assert_eq!((seen.version(), again.version(), again.done(APP).await.unwrap()), (4, 4, Some(50)));
+    assert!(seen.unbroken_since(0).is_ok());
+    assert!(matches!(again.unbroken_since(0), Err(Error::LostTail { version: 4, .. })));
+    assert_eq!(ids(&reader).await, (0..50).collect::<Vec<_>>());
+    assert_eq!(ids(&open(&storage).await).await.len(), 50);
+}
+
+#[tokio::test]
 async fn after_an_unknown_outcome_the_table_says_what_happened() {
     let folder = tempfile::tempdir().unwrap();
     let storage = storage(&folder);
