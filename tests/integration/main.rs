@@ -1,5 +1,6 @@
-//! Several crates together on real servers: streams into tables, hostile input, object stores, validation, telemetry.
+//! Several crates together on real servers: streams into tables, hostile input, object stores, cleaning, validation, telemetry.
 
+mod cleaning;
 mod hostile;
 mod ingestion;
 mod losses;

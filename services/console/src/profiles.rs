@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_contracts::paths;
 use tidemill_dataset::VersionAdds;
+use tidemill_quality::clean::{Told, told};
 use tidemill_quality::{Freshness, QualityReport, QualityScore, RuleResult, merge_results, score};
 use tidemill_spec::{Source, Spec};
 use tidemill_stats::TableProfile;
@@ -53,6 +54,8 @@ pub(crate) struct SourceState {
     pub(crate) scores: Vec<f64>,
     /// Newest knowledge of the commits behind [`Self::scores`], as far as they brought any.
     pub(crate) scored_at: Vec<Option<Millis>>,
+    /// What cleaning decisions did to the rows of the clean table.
+    pub(crate) told: Told,
     /// Rule that blocked the newest commit.
     pub(crate) blocked: Option<String>,
     /// How long the source has been silent.
@@ -130,6 +133,7 @@ struct Follower {
     full: Block,
     filling: Block,
     newest_known_at: Option<Millis>,
+    told: Told,
     blocked: Option<String>,
     watermark: Option<Millis>,
     scores: VecDeque<(f64, Option<Millis>)>,
@@ -145,6 +149,7 @@ impl Follower {
             full: Block::default(),
             filling: Block::default(),
             newest_known_at: None,
+            told: Told::default(),
             blocked: None,
             watermark: None,
             scores: VecDeque::new(),
@@ -195,6 +200,9 @@ impl Follower {
     ) -> Result<()> {
         let mark = commit.metadata.get(WATERMARK_KEY).and_then(|text| text.parse().ok()).map(Millis);
         self.watermark = self.watermark.max(mark);
+        if let Some(told) = told(&commit.metadata) {
+            self.told = told;
+        }
         // The commit notes how far the raw table was validated; the report has that number as its name.
         let Some(raw_version) = commit.txns.get(&paths::raw_table(project, name)) else { return Ok(()) };
         let path = paths::profile(project, name, *raw_version);
@@ -239,6 +247,7 @@ impl Follower {
             rules,
             scores: self.scores.iter().map(|(score, _)| *score).collect(),
             scored_at: self.scores.iter().map(|(_, at)| *at).collect(),
+            told: self.told.clone(),
             blocked: self.blocked.clone(),
             freshness,
             ..SourceState::default()

@@ -1,6 +1,6 @@
 //! The online half: the event streams into the engine, fresh within milliseconds.
 //!
-//! Messages pass the same conform and row-rule code as ingestion and validation, so the engine holds exactly the
+//! Messages pass the same conform, cleaning and row-rule code as ingestion and validation, so the engine holds exactly the
 //! rows that will stand in the clean tables. A read waits until every source is known to be complete up to its
 //! instant, or until its deadline.
 
@@ -19,7 +19,7 @@ use tidemill_conform::Conform;
 use tidemill_contracts::subjects;
 use tidemill_features::{Engine, Plan, Reading};
 use tidemill_intake::{Event, Window, decode};
-use tidemill_quality::{Memory, Rules};
+use tidemill_quality::{Cleaner, Memory, Rules};
 use tidemill_spec::Spec;
 use tidemill_telemetry::{Metrics, names};
 use tidemill_types::{Millis, SourceName, columns};
@@ -172,6 +172,7 @@ struct Consumer {
     stream: String,
     source: SourceName,
     conform: Conform,
+    cleaner: Cleaner,
     rules: Rules,
     /// Ids seen, as ingestion keeps them, so that an event sent twice counts once here too.
     window: Window,
@@ -197,6 +198,7 @@ impl Consumer {
             bus: bus.clone(),
             stream: subjects::events_stream(&spec.project, &source),
             conform: Conform::new(&declared.conform_schema())?,
+            cleaner: Cleaner::compile(declared, spec.decisions(&source))?,
             rules,
             window: Window::new(DEDUPE_WINDOW),
             source,
@@ -235,12 +237,13 @@ impl Consumer {
         // What is refused here is refused by ingestion too, which writes the dead letter.
         let batches = decode(&self.conform, &mut self.window, with_rows).batches;
         let batch = concat_batches(&self.conform.schema(), &batches)?;
+        let (cleaned, _) = self.cleaner.apply(&batch)?;
         let last = entries.last().map_or(0, Entry::seq);
         let accepted = {
             let mut state = self.state.write();
             let unique = state.unique.entry(self.source.clone());
             let unique = unique.or_insert_with(|| Memory::new(&self.rules, Memory::CAPACITY));
-            let accepted = self.rules.check(unique, &batch)?.accepted;
+            let accepted = self.rules.check(unique, &cleaned)?.accepted;
             let pushed = state.engine.push(&self.source, &accepted)?;
             let position = state.positions.entry(self.source.clone()).or_default();
             position.seq = last;

@@ -5,6 +5,7 @@ use crate::classify::{Gate, masked, without_values};
 use crate::covered::{Sequences, between, covered, noted, read_on_after};
 use crate::error::ValidationError;
 use crate::memory::Remembered;
+use crate::replay::{Decided, History, replay};
 use crate::store::{clean_table_path, profile_path, quarantine_table_path, raw_table_path};
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::compute::concat_batches;
@@ -16,15 +17,15 @@ use std::time::{Duration, Instant};
 use tidemill_bus::{Headers, Tail};
 use tidemill_contracts::events::{AlertRaised, CleanCommitted, Notice, notice};
 use tidemill_contracts::{headers, subjects};
-use tidemill_dataset::{Between, CommitError, Snapshot, Table, VersionAdds};
-use tidemill_quality::{Freshness, Position, QualityReport, Rules, Verdict, score};
+use tidemill_dataset::{Between, Snapshot, Table, VersionAdds};
+use tidemill_quality::{Cleaner, Freshness, Position, QualityReport, Rules, Verdict, score};
 use tidemill_spec::Source;
 use tidemill_stats::TableProfile;
 use tidemill_telemetry::names;
 use tidemill_types::{Classified, Millis, SourceName, columns};
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
-use tracing::{Instrument, Span, info_span, warn};
+use tracing::{Instrument, Span, info, info_span, warn};
 
 /// Longest wait for a notice before the raw table is looked at anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -57,6 +58,8 @@ struct Follower<'a> {
     deps: &'a Deps,
     source: &'a SourceName,
     declared: &'a Source,
+    cleaner: Cleaner,
+    decided: Decided,
     rules: Rules,
     memory: Remembered,
     raw: Table,
@@ -116,12 +119,28 @@ impl<'a> Follower<'a> {
         let raw = Table::open_or_create(storage, &raw_table_path(project, source), &schema).await?;
         let clean = Table::open_or_create(storage, &clean_table_path(project, source), &schema).await?;
         let rules = Rules::compile(declared, rules)?;
+        let cleaner = Cleaner::compile(declared, deps.spec.decisions(source))?;
         let quarantined = rules.check_rows(&RecordBatch::new_empty(Arc::clone(&schema)))?.quarantined.schema();
         let quarantine = Table::open_or_create(storage, &quarantine_table_path(project, source), &quarantined).await?;
         let app_id = format!("raw/{project}/{source}");
         let memory = Remembered::read(deps, &rules, &clean, &app_id).await?;
-        let (gate, proved, mended) = (Gate::default(), None, false);
-        Ok(Self { deps, source, declared, rules, memory, raw, clean, quarantine, gate, app_id, proved, mended })
+        let decided = Decided::read(&clean, &app_id, deps.spec.decisions(source)).await?;
+        Ok(Self {
+            deps,
+            source,
+            declared,
+            cleaner,
+            decided,
+            rules,
+            memory,
+            raw,
+            clean,
+            quarantine,
+            gate: Gate::default(),
+            app_id,
+            proved: None,
+            mended: false,
+        })
     }
 
     /// Validates every raw version that the clean table does not cover yet.
@@ -151,6 +170,10 @@ impl<'a> Follower<'a> {
                     continue;
                 }
                 return Ok(());
+            }
+            if newest <= done && self.decided.are_others() {
+                self.replay(&raw, clean, &quarantine).await?;
+                continue;
             }
             if newest <= done || self.gate.holds(done) {
                 return Ok(());
@@ -256,6 +279,7 @@ impl<'a> Follower<'a> {
             return Ok(());
         }
         self.memory.catch_up_with_others(&self.rules).await?;
+        let (rows, cleaned) = self.cleaner.apply(&rows)?;
         let verdict = self.rules.check_commit(&mut self.memory.rows, &self.memory.commits, &rows)?;
         let set_aside = self.set_aside(&quarantine, &pass).await?;
         let (verdict, is_other) = match &set_aside {
@@ -269,6 +293,8 @@ impl<'a> Follower<'a> {
         metadata.extend(tidemill_telemetry::current_traceparent().map(|c| (TRACEPARENT_KEY.to_owned(), c)));
         let aside = self.write_quarantine(quarantine, &verdict, &pass, set_aside.is_some()).await?;
         metadata.insert(SET_ASIDE_KEY.to_owned(), serde_json::to_string(&aside).unwrap_or_default());
+        self.decided.add(&cleaned);
+        self.decided.note(&mut metadata);
         let profile = self.write_report(&verdict, &rows, raw_version, watermark).await?;
         let accepted = (verdict.accepted.num_rows() > 0).then(|| verdict.accepted.clone());
         let notes = pass.notes(&self.app_id);
@@ -276,7 +302,7 @@ impl<'a> Follower<'a> {
             .clean
             .commit_noting(clean, accepted.as_slice(), &notes, metadata)
             .await
-            .map_err(|e| conflict(e, self.clean.path()))?;
+            .map_err(|e| ValidationError::of_commit(e, self.clean.path()))?;
         if is_other {
             self.memory = Remembered::read(self.deps, &self.rules, &self.clean, &self.app_id).await?;
         } else {
@@ -290,10 +316,26 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
+    /// Makes the rows of the clean table anew under the decisions of the project file.
+    async fn replay(&mut self, raw: &Snapshot, clean: Snapshot, aside: &Snapshot) -> Result<(), ValidationError> {
+        let began = Instant::now();
+        let history =
+            History { raw: (&self.raw, raw), clean: (&self.clean, clean), quarantine: (&self.quarantine, aside) };
+        let made = replay(history, &self.cleaner, &mut self.decided).await?;
+        let (version, rows) = (made.version, made.rows);
+        info!(source = %self.source, version, rows, "the clean table was made anew under other cleaning decisions");
+        let step = crate::lineage::replayed(self.deps, self.source, raw.version(), &made);
+        tidemill_runtime::tell_step(&self.deps.bus, &self.deps.spec.project, &step, began.elapsed()).await;
+        self.memory = Remembered::read(self.deps, &self.rules, &self.clean, &self.app_id).await?;
+        Ok(())
+    }
+
     /// Notes what the clean table covers, without rows.
     async fn note(&self, clean: Snapshot, notes: &[(&str, i64)]) -> Result<(), ValidationError> {
-        let result = self.clean.commit_noting(clean, &[], notes, BTreeMap::new()).await;
-        result.map(|_| ()).map_err(|e| conflict(e, self.clean.path()))
+        let mut metadata = BTreeMap::new();
+        self.decided.note(&mut metadata);
+        let result = self.clean.commit_noting(clean, &[], notes, metadata).await;
+        result.map(|_| ()).map_err(|e| ValidationError::of_commit(e, self.clean.path()))
     }
 
     /// Rows of the pass that were already set aside, by an interrupted pass or another process; that decision stands.
@@ -342,7 +384,7 @@ impl<'a> Follower<'a> {
         let rows = (verdict.quarantined.num_rows() > 0).then(|| verdict.quarantined.clone());
         let notes: Vec<_> = pass.done.iter().map(|(stream, last)| (stream.as_str(), *last)).collect();
         let result = self.quarantine.commit_noting(snapshot, rows.as_slice(), &notes, BTreeMap::new()).await;
-        result.map(|_| pass.done.clone()).map_err(|e| conflict(e, self.quarantine.path()))
+        result.map(|_| pass.done.clone()).map_err(|e| ValidationError::of_commit(e, self.quarantine.path()))
     }
 
     /// Sets rows aside again whose quarantine the store lost: those of the raw table that the clean table passed over.
@@ -378,7 +420,7 @@ impl<'a> Follower<'a> {
         let rows = (verdict.quarantined.num_rows() > 0).then(|| verdict.quarantined.clone());
         let notes: Vec<_> = until.iter().map(|(stream, last)| (stream.as_str(), *last)).collect();
         let result = self.quarantine.commit_noting(quarantine.clone(), rows.as_slice(), &notes, BTreeMap::new()).await;
-        result.map(|_| true).map_err(|e| conflict(e, self.quarantine.path()))
+        result.map(|_| true).map_err(|e| ValidationError::of_commit(e, self.quarantine.path()))
     }
 
     /// What the quarantine covered when the clean table was last filled, as that commit says.
@@ -494,13 +536,6 @@ impl<'a> Follower<'a> {
         }
         .instrument(span)
         .await
-    }
-}
-
-fn conflict(error: CommitError, table: &str) -> ValidationError {
-    match error {
-        CommitError::Other(error) => error.into(),
-        _ => ValidationError::Conflict(table.to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can stop validation.
 
 use tidemill_bus::Error as BusError;
+use tidemill_dataset::CommitError;
 use tidemill_types::{Classified, Code, ErrorKind};
 
 /// Why the role stopped.
@@ -36,6 +37,16 @@ pub enum ValidationError {
     /// A consumer ended by panic.
     #[error("consumer ended: {0}")]
     Task(String),
+}
+
+impl ValidationError {
+    /// Why a commit to a table did not happen: who was not first begins again.
+    pub(crate) fn of_commit(error: CommitError, table: &str) -> Self {
+        match error {
+            CommitError::Other(error) => error.into(),
+            _ => Self::Conflict(table.to_owned()),
+        }
+    }
 }
 
 impl Classified for ValidationError {

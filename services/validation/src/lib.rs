@@ -1,5 +1,7 @@
 //! Raw rows into clean ones, quarantine and profiles.
 //!
+//! Rows are first mended as the project decided, then judged.
+//!
 //! Follows `raw/<project>/<source>` version by version; notices only wake it up, the clean table is the cursor.
 //! Alone writes `clean/`, `quarantine/` and `profiles/`. A row of a raw table is afterwards in exactly one of
 //! the clean and the quarantine table.
@@ -10,6 +12,7 @@ mod covered;
 mod error;
 mod lineage;
 mod memory;
+mod replay;
 mod store;
 mod upkeep;
 

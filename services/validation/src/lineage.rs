@@ -3,6 +3,7 @@
 use crate::Deps;
 use crate::store::{clean_table_path, quarantine_table_path, raw_table_path};
 use std::collections::BTreeMap;
+use tidemill_dataset::Committed;
 use tidemill_lineage::{ColumnMetrics, Place, Step, columns, names};
 use tidemill_quality::Verdict;
 use tidemill_stats::{ColumnProfile, TableProfile};
@@ -28,7 +29,7 @@ pub(crate) fn step(deps: &Deps, source: &SourceName, done: &Checked<'_>, profile
         .with_metrics(metrics(profile));
     let place = |path: String, rows| {
         let uri = format!("{}/{path}", deps.storage.url());
-        Place::new(path).with_rows(rows).lying_at(uri).with_columns(columns::checked(&deps.spec, source))
+        Place::new(path).with_rows(rows).lying_at(uri).with_columns(columns::cleaned(&deps.spec, source))
     };
     let clean = clean_table_path(project, source);
     let mut clean_place = place(clean.clone(), accepted).at(done.clean_version);
@@ -41,6 +42,18 @@ pub(crate) fn step(deps: &Deps, source: &SourceName, done: &Checked<'_>, profile
         return step;
     }
     step.writes(place(quarantine_table_path(project, source), quarantined))
+}
+
+/// All clean rows made anew, as a run.
+pub(crate) fn replayed(deps: &Deps, source: &SourceName, raw_version: u64, made: &Committed) -> Step {
+    let (project, clean) = (&deps.spec.project, clean_table_path(&deps.spec.project, source));
+    let uri = format!("{}/{clean}", deps.storage.url());
+    let what = format!("{clean}@{}", made.version);
+    let place = Place::new(clean).with_rows(made.rows).lying_at(uri).at(made.version);
+    let place = place.with_columns(columns::cleaned(&deps.spec, source));
+    Step::new(project, names::validation(source), &what)
+        .reads(Place::new(raw_table_path(project, source)).at(raw_version))
+        .writes(place)
 }
 
 fn metrics(profile: &TableProfile) -> BTreeMap<String, ColumnMetrics> {

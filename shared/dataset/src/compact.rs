@@ -107,8 +107,9 @@ impl Table {
     /// Replaces files by one that holds their rows.
     async fn join(&self, group: &[DataFile]) -> Result<(u64, Option<DataFile>), CommitError> {
         // The new file takes the place of the first one in the order of the commits.
-        let place = group.first().and_then(|file| file.path.get(..20)).and_then(|v| v.parse().ok()).unwrap_or_default();
-        let file = self.write_joined(place, group).await?;
+        let first = group.first().and_then(|file| file.path.rsplit_once('-'));
+        let place = first.map_or_else(|| format!("{:020}", 0), |(place, _)| place.to_owned());
+        let file = self.write_joined(&place, group).await?;
         let (time, id) = (now(), new_id());
         let mut lines = vec![log::commit_info("OPTIMIZE", time, &id, BTreeMap::new())];
         lines.extend(file.iter().map(|file| Line { add: Some(file.to_add(time, false)), ..Line::default() }));
@@ -145,7 +146,7 @@ impl Table {
     }
 
     /// Writes the rows of some files as one, in the order that the table asks for. Only a sort holds all of them.
-    async fn write_joined(&self, place: u64, group: &[DataFile]) -> Result<Option<DataFile>, Error> {
+    async fn write_joined(&self, place: &str, group: &[DataFile]) -> Result<Option<DataFile>, Error> {
         let schema = self.schema();
         let (bytes, stats) = if self.sort_by.is_some() {
             let (batches, sort_by) = (self.read_files(group, None).await?, self.sort_by.clone());

@@ -68,12 +68,12 @@ pub enum Error {
         /// What the library said.
         reason: String,
     },
-    /// The store lost versions that a follower of the table had seen.
-    #[error("the store lost the newest commits of table \"{table}\", which now ends with version {version}")]
-    LostTail {
+    /// A follower of the table must begin again: the store lost versions that it had seen, or all rows were made anew.
+    #[error("table \"{table}\" is no longer what was followed: it was written anew and stands at version {version}")]
+    Rewritten {
         /// Path of the table in the store.
         table: String,
-        /// The version with which it ends now.
+        /// The version at which it stands.
         version: u64,
     },
     /// A text that cannot be a tag.
@@ -100,7 +100,7 @@ impl Classified for Error {
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Encode(_) => ErrorKind::Internal,
             // Whoever begins again at the table's cursor goes on.
-            Self::Delta { .. } | Self::LostTail { .. } => ErrorKind::Unavailable,
+            Self::Delta { .. } | Self::Rewritten { .. } => ErrorKind::Unavailable,
             Self::TagName(_) => ErrorKind::Invalid,
             Self::TagTaken(_) => ErrorKind::Conflict,
             Self::NoTag(_) => ErrorKind::NotFound,
@@ -122,7 +122,7 @@ impl Classified for Error {
             Self::TagName(_) => Code(521),
             Self::TagTaken(_) => Code(522),
             Self::NoTag(_) => Code(523),
-            Self::LostTail { .. } => Code(524),
+            Self::Rewritten { .. } => Code(524),
             Self::Compare(e) => e.code(),
         }
     }

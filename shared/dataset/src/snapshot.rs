@@ -72,12 +72,12 @@ impl Snapshot {
     /// began at a snapshot with so many rewinds.
     ///
     /// # Errors
-    /// [`Error::LostTail`] when the store lost some of them since.
+    /// [`Error::Rewritten`] when the store lost some of them since.
     pub fn unbroken_since(&self, rewinds: u32) -> Result<(), Error> {
         if self.state.rewinds == rewinds {
             return Ok(());
         }
-        Err(Error::LostTail { table: self.state.table.to_string(), version: self.state.version })
+        Err(Error::Rewritten { table: self.state.table.to_string(), version: self.state.version })
     }
 
     /// Number of rows.

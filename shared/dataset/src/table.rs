@@ -218,7 +218,7 @@ impl Table {
     ) -> Result<Committed, CommitError> {
         let snapshot = self.stepped_over_upkeep(snapshot).await?;
         let version = snapshot.version() + 1;
-        let files = self.write_file(version, batches).await?.into_iter().collect::<Vec<_>>();
+        let files = self.write_file(&format!("{version:020}"), batches).await?.into_iter().collect::<Vec<_>>();
         let time = now();
         let id = new_id();
         let mut lines = vec![log::commit_info("WRITE", time, &id, metadata)];
@@ -245,8 +245,8 @@ impl Table {
         Ok(snapshot)
     }
 
-    /// Writes the rows under a name made of the version they are meant for and their content.
-    pub(crate) async fn write_file(&self, version: u64, batches: &[RecordBatch]) -> Result<Option<DataFile>, Error> {
+    /// Writes the rows under a name made of their place among the files of the table, and their content.
+    pub(crate) async fn write_file(&self, place: &str, batches: &[RecordBatch]) -> Result<Option<DataFile>, Error> {
         if batches.iter().all(|batch| batch.num_rows() == 0) {
             return Ok(None);
         }
@@ -254,12 +254,12 @@ impl Table {
         let schema = self.schema();
         let sort_by = self.sort_by.clone();
         let (bytes, stats) = blocking(move || rearrange::encode(&batches, &schema, sort_by.as_deref())).await?;
-        self.put_file(version, bytes, stats).await.map(Some)
+        self.put_file(place, bytes, stats).await.map(Some)
     }
 
     /// Stores a file's bytes; `place` orders it among the files of the table.
-    pub(crate) async fn put_file(&self, place: u64, bytes: bytes::Bytes, stats: String) -> Result<DataFile, Error> {
-        let path = format!("{place:020}-{}.parquet", Digest::of(&bytes).short());
+    pub(crate) async fn put_file(&self, place: &str, bytes: bytes::Bytes, stats: String) -> Result<DataFile, Error> {
+        let path = format!("{place}-{}.parquet", Digest::of(&bytes).short());
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.storage.put(&self.object(&path), bytes).await?;
         Ok(DataFile::from_parts(path, size, Some(stats)))

@@ -82,7 +82,7 @@ async fn nothing_is_committed_behind_versions_that_the_store_lost() {
     let again = reader.load().await.unwrap();
     assert_eq!((seen.version(), again.version(), again.done(APP).await.unwrap()), (4, 4, Some(50)));
     assert!(seen.unbroken_since(0).is_ok());
-    assert!(matches!(again.unbroken_since(0), Err(Error::LostTail { version: 4, .. })));
+    assert!(matches!(again.unbroken_since(0), Err(Error::Rewritten { version: 4, .. })));
     assert_eq!(ids(&reader).await, (0..50).collect::<Vec<_>>());
     assert_eq!(ids(&open(&storage).await).await.len(), 50);
 }

@@ -143,7 +143,8 @@ pub fn explore_profile(
     }
 }
 
-fn known(wanted: &str, names: &[&str]) -> Result<()> {
+/// Refuses a column that is not there, with the one whose name is most alike.
+pub(crate) fn known(wanted: &str, names: &[&str]) -> Result<()> {
     if names.contains(&wanted) {
         return Ok(());
     }

@@ -12,6 +12,7 @@ pub mod exploration;
 pub mod facts;
 pub mod formats;
 pub mod missing;
+pub mod near;
 pub mod outliers;
 pub mod over_time;
 pub mod report;

@@ -288,7 +288,8 @@ fn digest(spec: &Spec, sources: &BTreeSet<SourceName>) -> Result<Digest, Feature
     let set = &spec.features;
     let read: BTreeMap<_, _> = spec.sources.iter().filter(|(name, _)| sources.contains(*name)).collect();
     let columns: BTreeMap<_, _> = read.iter().map(|(name, s)| (name.as_str(), (&s.columns, &s.known_at))).collect();
-    let canonical = json!({
+    let decisions: BTreeMap<_, _> = spec.cleaning.iter().filter(|(name, _)| sources.contains(*name)).collect();
+    let mut canonical = json!({
         "semantics": SEMANTICS,
         "entity": set.entity,
         "as_of": set.as_of,
@@ -297,6 +298,10 @@ fn digest(spec: &Spec, sources: &BTreeSet<SourceName>) -> Result<Digest, Feature
         "define": set.define,
         "sources": columns,
     });
+    // A project without decisions keeps the digest that it has.
+    if let (false, Some(canonical)) = (decisions.is_empty(), canonical.as_object_mut()) {
+        canonical.insert("cleaning".to_owned(), json!(decisions));
+    }
     let text = serde_json::to_vec(&canonical).map_err(|e| definition("features", e.to_string()))?;
     Ok(Digest::of(&text))
 }

@@ -64,10 +64,27 @@ pub fn raw(spec: &Spec, source: &SourceName) -> Columns {
     columns
 }
 
-/// Columns of the clean and of the quarantine table of a source: those of its raw table, unchanged.
+/// Columns of the clean and of the quarantine table of a source: those of its raw table, as the project decided to mend
+/// them.
 #[must_use]
-pub fn checked(spec: &Spec, source: &SourceName) -> Columns {
-    taken_over(spec, source, &format!("raw/{}/{source}", spec.project), &system::ADDED)
+pub fn cleaned(spec: &Spec, source: &SourceName) -> Columns {
+    let raw = format!("raw/{}/{source}", spec.project);
+    let mut columns = taken_over(spec, source, &raw, &system::ADDED);
+    let namespace = names::namespace(&spec.project);
+    for column in spec.decisions(source).iter().map(|decision| &decision.column).collect::<BTreeSet<_>>() {
+        let mut made = Made { namespace: &namespace, inputs: BTreeMap::new() };
+        for decision in spec.decisions(source).iter().filter(|decision| decision.column == *column) {
+            let text = format!("{}: {}", decision.id, decision.says());
+            for read in decision.filter.iter().chain(&decision.to_null) {
+                for other in columns_of(read).unwrap_or_default() {
+                    made.add(&raw, &other, Transformation::indirect("CONDITIONAL", read));
+                }
+            }
+            made.add(&raw, column, Transformation::direct("TRANSFORMATION", &text));
+        }
+        columns.insert(column.clone(), made.done());
+    }
+    columns
 }
 
 fn clean(spec: &Spec, source: &SourceName) -> String {
@@ -215,11 +232,27 @@ mod tests {
     }
 
     #[test]
+    fn a_mended_column_names_its_decisions_and_what_they_look_at() {
+        let mut spec = flights();
+        let weather: SourceName = "weather".parse().unwrap();
+        let decisions = "
+- {id: stuck, column: temp, to_null: \"temp < -80\", where: \"origin = 'JFK'\", reason: the sensor is off, by: ann}";
+        spec.cleaning.insert(weather.clone(), tidemill_spec::read_yaml(decisions).unwrap());
+        let columns = cleaned(&spec, &weather);
+        let temp = &columns["temp"];
+        assert_eq!(inputs(temp, "DIRECT"), ["raw/flights/weather.temp"]);
+        assert_eq!(inputs(temp, "INDIRECT"), ["raw/flights/weather.origin", "raw/flights/weather.temp"]);
+        let texts = temp.input_fields.iter().flat_map(|field| &field.transformations);
+        assert!(texts.into_iter().any(|t| t.description == "stuck: null where temp < -80 (where origin = 'JFK')"));
+        assert_eq!(columns["humid"].input_fields[0].transformations[0].subtype, "IDENTITY");
+    }
+
+    #[test]
     fn every_column_of_every_table_has_an_origin_that_exists() {
         let spec = flights();
         for source in spec.sources.keys() {
-            let (raw, checked) = (raw(&spec, source), checked(&spec, source));
-            for column in checked.values().flat_map(|column| &column.input_fields) {
+            let (raw, cleaned) = (raw(&spec, source), cleaned(&spec, source));
+            for column in cleaned.values().flat_map(|column| &column.input_fields) {
                 let declared = raw.contains_key(&column.field) || column.field.starts_with(system::PREFIX);
                 assert!(declared, "{column:?}");
             }

@@ -413,7 +413,7 @@ mod tests {
         let source = "weather".parse().unwrap();
         let told = BTreeMap::from([
             ("raw/flights/weather".to_owned(), crate::columns::raw(&spec, &source)),
-            ("clean/flights/weather".to_owned(), crate::columns::checked(&spec, &source)),
+            ("clean/flights/weather".to_owned(), crate::columns::cleaned(&spec, &source)),
             ("features/flight_2h".to_owned(), crate::columns::features(&spec)),
             (
                 "model".to_owned(),

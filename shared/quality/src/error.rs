@@ -15,6 +15,14 @@ pub enum QualityError {
         /// What is wrong and what would be right.
         message: String,
     },
+    /// A cleaning decision cannot be honoured as written.
+    #[error("decision \"{decision}\": {message}")]
+    Decision {
+        /// Id of the decision.
+        decision: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
     /// The expression of a rule is wrong.
     #[error("rule \"{rule}\": {source}")]
     Expression {
@@ -43,7 +51,11 @@ pub enum QualityError {
 impl Classified for QualityError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Rule { .. } | Self::Expression { .. } | Self::Batch(_) | Self::Contract(_) => ErrorKind::Invalid,
+            Self::Rule { .. }
+            | Self::Decision { .. }
+            | Self::Expression { .. }
+            | Self::Batch(_)
+            | Self::Contract(_) => ErrorKind::Invalid,
             Self::Damaged(_) => ErrorKind::Corrupt,
             Self::OtherRules => ErrorKind::Conflict,
             Self::Arrow(_) => ErrorKind::Internal,
@@ -59,6 +71,7 @@ impl Classified for QualityError {
             Self::OtherRules => 705,
             Self::Arrow(_) => 706,
             Self::Contract(_) => 707,
+            Self::Decision { .. } => 708,
         })
     }
 }

@@ -4,9 +4,10 @@
 //! gives a bit mask), rows with memory ([`Memory`], [`CommitMemory`]), or the rows of a commit together.
 //! [`Rules::check`] applies what a stream can tell; [`Rules::check_commit`] applies everything. Both split a batch into
 //! accepted and quarantined rows, with a count per rule and a few rows as evidence. [`suggest`] proposes rules from
-//! history; [`contract`] speaks ODCS. Pure: no clock, no files.
+//! history; [`contract`] speaks ODCS. Before rules judge rows, a [`Cleaner`] mends them as the project decided. Pure: no clock, no files.
 
 mod check;
+pub mod clean;
 mod commit;
 pub mod contract;
 mod error;
@@ -20,6 +21,7 @@ mod score;
 pub mod suggest;
 mod verdict;
 
+pub use clean::{Cleaned, Cleaner, merge_cleaned};
 pub use commit::CommitMemory;
 pub use error::QualityError;
 pub use freshness::{Freshness, FreshnessState};

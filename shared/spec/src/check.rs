@@ -1,12 +1,13 @@
 //! What the types cannot say: names that must exist, numbers that must lie in range, expressions that must
 //! have the right type.
 
+use crate::cleaning::Decision;
 use crate::error::SpecProblem;
 use crate::model::{Definition, Input, Source, Spec};
 use crate::parse::nearest;
 use crate::rule::{Check, Rule, Scope};
 use arrow::datatypes::{DataType, Field, Schema};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tidemill_expr::Compiled;
 use tidemill_types::{Millis, SourceName, columns};
 
@@ -66,6 +67,12 @@ impl Spec {
         found.expr("kpi.value", &self.kpi.value, &kpi_schema(), is_numeric, "a number");
         for (name, source) in &self.sources {
             check_source(&mut found, name, source);
+        }
+        for (name, decisions) in &self.cleaning {
+            let path = format!("cleaning.{name}");
+            if found.name(&path, "source", name.as_str(), self.sources.keys().map(SourceName::as_str)) {
+                check_decisions(&mut found, &path, &self.sources[name], decisions);
+            }
         }
         for (name, rules) in &self.quality {
             let path = format!("quality.{name}");
@@ -251,6 +258,17 @@ fn check_source(found: &mut Problems, name: &SourceName, source: &Source) {
     let more = crate::check_pii::problems(source);
     for (below, message, mend) in crate::check_origin::problems(source).into_iter().chain(more) {
         found.add(format!("{path}.{below}"), message, mend);
+    }
+}
+
+fn check_decisions(found: &mut Problems, path: &str, source: &Source, decisions: &[Decision]) {
+    let mut seen = BTreeSet::new();
+    for decision in decisions {
+        let path = format!("{path}.{}", decision.id);
+        found.require(seen.insert(&decision.id), &path, "another decision has this id");
+        for (message, mend) in decision.problems(source) {
+            found.add(&path, message, mend);
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod check;
 mod check_origin;
 mod check_pii;
+mod cleaning;
 mod column;
 pub use check::{kpi_schema, trigger_schema};
 pub use column::ColumnType;
@@ -18,7 +19,9 @@ mod parse;
 pub mod replay;
 mod retention;
 pub mod rule;
+mod units;
 
+pub use cleaning::{Action, DateForms, Decision, TextStep, UnitChange};
 pub use duration::Span;
 pub use error::{SpecError, SpecProblem};
 pub use model::*;
@@ -27,3 +30,4 @@ pub use parse::{locate, read_yaml, write_yaml};
 pub use replay::{ReplayPlan, ReplayStream};
 pub use retention::{Hold, Retention, RetentionClass};
 pub use rule::*;
+pub use units::{UNITS, Unit};

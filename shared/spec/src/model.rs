@@ -1,6 +1,6 @@
 //! The spec as types. Field documentation is the reference manual of the format.
 
-use crate::{ColumnType, Origin, Retention, Rule, Span};
+use crate::{ColumnType, Decision, Origin, Retention, Rule, Span};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,6 +24,9 @@ pub struct Spec {
     pub kpi: Kpi,
     /// Where data events come from, by name.
     pub sources: BTreeMap<SourceName, Source>,
+    /// What is mended in rows before rules judge them, by source, in the order given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cleaning: BTreeMap<SourceName, Vec<Decision>>,
     /// Row and batch rules by source.
     #[serde(default)]
     pub quality: BTreeMap<SourceName, Vec<Rule>>,
@@ -94,6 +97,14 @@ pub struct Kpi {
     pub unit: String,
     /// Largest share of predictions that may be acted on, in (0, 1].
     pub budget: f64,
+}
+
+impl Spec {
+    /// Decisions about the rows of a source.
+    #[must_use]
+    pub fn decisions(&self, source: &SourceName) -> &[Decision] {
+        self.cleaning.get(source).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 impl Default for Kpi {

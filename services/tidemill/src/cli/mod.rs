@@ -1,6 +1,7 @@
 //! The command line: a noun, then a verb. Answers go to standard output, everything else to standard error.
 
 mod classify;
+mod cleaning;
 mod dataset;
 mod dead;
 mod doctor;
@@ -121,6 +122,9 @@ enum Command {
     /// Ask what came from what.
     #[command(subcommand)]
     Lineage(lineage::LineageCommand),
+    /// See what was decided about values and what it did, and have decisions proposed.
+    #[command(subcommand)]
+    Cleaning(cleaning::CleaningCommand),
     /// Judge files by rules, propose rules from history, write and read data contracts.
     #[command(subcommand)]
     Quality(quality::QualityCommand),
@@ -253,6 +257,7 @@ async fn run(command: Command, config: Config, out: Output, recent: Recent) -> R
         Command::Dead(command) => dead::run(&target, out, command).await,
         Command::Dataset(command) => dataset::run(&target, out, command).await,
         Command::Lineage(command) => lineage::run(&target, out, command).await,
+        Command::Cleaning(command) => cleaning::run(&target, out, command).await,
         Command::Quality(command) => quality::run(&target, out, command).await,
         Command::Train(args) => lifecycle::train(&target, out, args).await,
         Command::Runs(command) => lifecycle::runs(&target, out, command).await,

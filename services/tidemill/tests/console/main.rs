@@ -39,7 +39,7 @@ impl Story {
     async fn told(root: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("data");
-        let project = root.join("infra/examples/flights").display().to_string();
+        let project = deciding(root, folder.path()).display().to_string();
         let data = data_dir.display().to_string();
         let story = ["demo", "--months", "2", "--free-ports", "--data-dir", &data, "--project", &project];
         // A variable of this prefix would be taken for a setting.
@@ -58,6 +58,21 @@ impl Story {
     }
 }
 
+/// The flights example with a decision about the one reading of wind that no storm explains.
+fn deciding(root: &Path, folder: &Path) -> PathBuf {
+    let (example, project) = (root.join("infra/examples/flights"), folder.join("project"));
+    std::fs::create_dir(&project).unwrap();
+    std::os::unix::fs::symlink(example.join("data"), project.join("data")).unwrap();
+    std::fs::copy(example.join("replay.yaml"), project.join("replay.yaml")).unwrap();
+    let decision = "\ncleaning:\n  weather:\n    - {id: no-such-wind, column: wind_speed, \
+        to_null: \"wind_speed > 200\", reason: \"1,048 mph is no wind\", by: duty-manager}\n\nquality:\n";
+    let text = std::fs::read_to_string(example.join("project.yaml")).unwrap();
+    let text = text.replacen("\nquality:\n", decision, 1);
+    assert!(text.contains("no-such-wind"));
+    std::fs::write(project.join("project.yaml"), text).unwrap();
+    project
+}
+
 /// A page as it was found.
 struct Found {
     path: String,
@@ -74,6 +89,8 @@ async fn every_page_is_whole_quick_and_alive() {
 
     let pages = crawl(host).await;
     every_kind_was_found(&pages);
+    let weather = http::get(host, "/data/weather.json").await.text();
+    assert!(weather.contains("\"no-such-wind\"") && weather.contains("\"changed\":1"), "{weather}");
     twins_tell_the_same_story(host, &pages).await;
     pages_are_light_and_quick(host, &pages).await;
     foreign_and_empty_forms_are_refused(host).await;

@@ -1,6 +1,7 @@
-//! Commands about data, against a real bus, a folder and a running ingestion: dead letters, versions, upkeep.
+//! Commands about data, against a real bus, a folder and a running ingestion: decisions, dead letters, versions, upkeep.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod cleaning;
 mod letters;
 mod place;
 mod versions;

@@ -19,6 +19,17 @@ fn the_flights_example_compiles_completely() {
 }
 
 #[test]
+fn a_cleaning_decision_about_a_source_that_is_read_changes_the_digest() {
+    let mut spec = flights();
+    let before = Plan::compile(&spec).unwrap().digest().clone();
+    let decisions = "[{id: tidy, column: origin, text: [trim], reason: r, by: me}]";
+    spec.cleaning.insert("weather".parse().unwrap(), tidemill_spec::read_yaml(decisions).unwrap());
+    assert_ne!(Plan::compile(&spec).unwrap().digest(), &before);
+    spec.cleaning.clear();
+    assert_eq!(Plan::compile(&spec).unwrap().digest(), &before);
+}
+
+#[test]
 fn a_change_of_a_window_changes_the_digest() {
     let mut spec = shops();
     let before = Plan::compile(&spec).unwrap().digest().clone();

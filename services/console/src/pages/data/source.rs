@@ -10,8 +10,8 @@ use crate::page::Page;
 use crate::pages::paging::Part;
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
-use tidemill_quality::{QualityScore, RuleResult};
-use tidemill_spec::{Severity, SourceRole};
+use tidemill_quality::{Cleaned, QualityScore, RuleResult};
+use tidemill_spec::{Decision, Severity, SourceRole};
 use tidemill_types::{Millis, SourceName, columns};
 
 /// Longest failing row that is shown, in characters.
@@ -48,7 +48,18 @@ pub(in crate::pages) struct Source {
     word: String,
     part: Part,
     columns: Vec<Column>,
+    cleaning: Vec<Cleaning>,
     rules: Vec<Rule>,
+}
+
+/// A decision, and what it did to the rows of the clean table.
+#[derive(Serialize)]
+struct Cleaning {
+    decision: Decision,
+    does: String,
+    /// Whether the rows of the table were all made under the decisions of the project file.
+    in_force: bool,
+    did: Option<Cleaned>,
 }
 
 #[derive(Serialize)]
@@ -89,7 +100,16 @@ impl Page for Source {
             let samples = result.samples.iter().map(|sample| shortened(sample)).collect();
             Some(Rule { text: spec.in_words(), result: RuleResult { samples, ..result } })
         };
+        let decisions = app.spec.decisions(&query.source);
+        let in_force = known.told.decisions == tidemill_quality::clean::digest(decisions);
+        let cleaning = |decision: &Decision| Cleaning {
+            decision: decision.clone(),
+            does: decision.says(),
+            in_force,
+            did: known.told.of(&decision.id).cloned(),
+        };
         Ok(Self {
+            cleaning: decisions.iter().map(cleaning).collect(),
             source: query.source.to_string(),
             role: declared.role,
             key: declared.key.clone(),
@@ -132,6 +152,9 @@ impl Page for Source {
                 (self.columns_table())
                 (self.part.links(&format!("/data/{}", self.source), &[]))
             }))
+            @if !self.cleaning.is_empty() {
+                (layout::panel("Cleaning decisions", "before rules judge; over all rows of the clean table", &self.cleaning_table()))
+            }
             (layout::panel("Rules", "over the same commits", &self.rules_table()))
             @if let Some(score) = &self.score { (layout::panel("How the score is made", "", &html! { p.formula { (score.formula) } })) }
         }
@@ -228,6 +251,32 @@ impl Source {
         ]
     }
 
+    fn cleaning_table(&self) -> Markup {
+        let heads = [
+            ("Decision", Align::Text),
+            ("Column", Align::Text),
+            ("Does", Align::Text),
+            ("Why, and by whom", Align::Text),
+            ("Looked at", Align::Number),
+            ("Changed", Align::Number),
+            ("State", Align::Text),
+        ];
+        let rows: Vec<_> = self.cleaning.iter().map(Cleaning::row).collect();
+        html! {
+            (layout::table("Cleaning decisions", &heads, &rows))
+            @for (decision, did) in self.cleaning.iter().filter_map(|one| Some((&one.decision, one.did.as_ref()?))) {
+                @if !did.examples.is_empty() {
+                    details {
+                        summary { "changes by " (decision.id) }
+                        @for example in &did.examples {
+                            p { code { (example.from) } " → " code { (example.to.as_deref().unwrap_or("null")) } span.muted { " " (format::count(example.times)) " times" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     fn rules_table(&self) -> Markup {
         if self.rules.is_empty() {
             let what = "No rule of this source has a result yet. Rules stand under quality in the project file.";
@@ -251,6 +300,26 @@ impl Source {
                 }
             }
         }
+    }
+}
+
+impl Cleaning {
+    fn row(&self) -> Vec<Markup> {
+        let count = |pick: fn(&Cleaned) -> u64| format::or_dash(self.did.as_ref().map(pick), format::count);
+        let state = match (self.in_force, &self.did) {
+            (true, Some(_)) => layout::badge(State::Good, "in force"),
+            (true, None) => layout::badge(State::Idle, "no rows"),
+            (false, _) => layout::badge(State::Warn, "history not yet made anew"),
+        };
+        vec![
+            html! { (self.decision.id) },
+            html! { (self.decision.column) },
+            html! { code.wrap { (self.does) } },
+            html! { span.wrap { (self.decision.reason) span.muted { " – " (self.decision.by) } } },
+            html! { (count(|did| did.rows)) },
+            html! { (count(|did| did.changed)) },
+            state,
+        ]
     }
 }
 

@@ -3,7 +3,10 @@
 mod bare;
 mod check;
 mod contract;
+mod duplicates;
 mod propose;
+
+pub(super) use propose::history;
 
 use super::output::{Output, next};
 use super::target::Target;
@@ -19,6 +22,7 @@ Examples:
   tidemill quality kinds
   tidemill quality suggest rows.csv --event-time at
   tidemill quality suggest --source weather
+  tidemill quality duplicates people.csv --columns name,street,city
   tidemill quality check rows.parquet --rules rules.yaml
   tidemill quality contract export project.yaml
   tidemill quality contract import orders.odcs.yaml";
@@ -36,6 +40,9 @@ pub(super) enum QualityCommand {
     /// Propose rules from a file or the clean rows of a source, with the false alarms to expect of each.
     #[command(after_help = EXAMPLES)]
     Suggest(propose::SuggestArgs),
+    /// Find rows of a file or source that say nearly the same.
+    #[command(after_help = EXAMPLES)]
+    Duplicates(duplicates::DuplicatesArgs),
     /// Write and read data contracts (ODCS 3.1).
     #[command(subcommand)]
     Contract(contract::ContractCommand),
@@ -64,6 +71,7 @@ pub(super) async fn run(target: &Target, out: Output, command: QualityCommand) -
         QualityCommand::Kinds => kinds(out),
         QualityCommand::Check(args) => check::run(out, &args).await,
         QualityCommand::Suggest(args) => propose::run(target, out, &args).await,
+        QualityCommand::Duplicates(args) => duplicates::run(target, out, &args).await,
         QualityCommand::Contract(command) => contract::run(target, out, command).await,
     }
 }

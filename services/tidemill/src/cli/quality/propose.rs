@@ -39,19 +39,8 @@ pub(in crate::cli) struct SuggestArgs {
 }
 
 pub(super) async fn run(target: &Target, out: Output, args: &SuggestArgs) -> Result<u8> {
-    let (name, source, rows) = match (&args.file, &args.source) {
-        (Some(file), name) => {
-            let bare = bare::read(file, &args.about, name.as_ref()).await?;
-            let skipped = bare.rows.num_rows().saturating_sub(args.rows);
-            let rows = bare.rows.slice(skipped, bare.rows.num_rows() - skipped);
-            (name.as_ref().map_or_else(|| named_after(file), ToString::to_string), bare.source, rows)
-        }
-        (None, Some(name)) => {
-            let (source, rows) = stored(target, name, args.rows.max(1)).await?;
-            (name.to_string(), source, rows)
-        }
-        (None, None) => return Err(Error::Usage("say a FILE or --source".to_owned())),
-    };
+    let (name, source, rows) =
+        history(target, args.file.as_deref(), args.source.as_ref(), &args.about, args.rows).await?;
     let options = Options { blocks: args.blocks, at_most: args.at_most };
     let proposals = suggest(&source, &rows, &options)?;
     if out.is_table() {
@@ -65,7 +54,30 @@ pub(super) async fn run(target: &Target, out: Output, args: &SuggestArgs) -> Res
     Ok(0)
 }
 
-/// The newest clean rows of a source, in the order in which they were committed.
+/// Rows of a file, or the newest clean rows of a source in the order in which they were committed, with the name that the
+/// source has or may have.
+pub(in crate::cli) async fn history(
+    target: &Target,
+    file: Option<&Path>,
+    name: Option<&SourceName>,
+    about: &FileArgs,
+    most: usize,
+) -> Result<(String, Source, RecordBatch)> {
+    match (file, name) {
+        (Some(file), name) => {
+            let bare = bare::read(file, about, name).await?;
+            let skipped = bare.rows.num_rows().saturating_sub(most);
+            let rows = bare.rows.slice(skipped, bare.rows.num_rows() - skipped);
+            Ok((name.map_or_else(|| named_after(file), ToString::to_string), bare.source, rows))
+        }
+        (None, Some(name)) => {
+            let (source, rows) = stored(target, name, most.max(1)).await?;
+            Ok((name.to_string(), source, rows))
+        }
+        (None, None) => Err(Error::Usage("say a FILE or --source".to_owned())),
+    }
+}
+
 /// A name for the source that a file may become: its own, in the letters that names of sources have.
 fn named_after(file: &Path) -> String {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -73,6 +85,7 @@ fn named_after(file: &Path) -> String {
     name.parse::<SourceName>().map_or_else(|_| "source".to_owned(), |name| name.to_string())
 }
 
+/// The newest clean rows of a source.
 async fn stored(target: &Target, name: &SourceName, most: usize) -> Result<(Source, RecordBatch)> {
     let spec = target.spec(&target.bus().await?).await?;
     let missing = || Error::NotFound { what: "source", name: name.to_string(), list: "tidemill project show" };
