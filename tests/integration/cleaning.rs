@@ -6,7 +6,9 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tidemill_contracts::paths;
 use tidemill_dataset::{ContentHash, Snapshot, Table};
+use tidemill_quality::QualityReport;
 use tidemill_quality::clean::{Told, digest, told};
 use tidemill_spec::Spec;
 use tidemill_testkit::eventually;
@@ -132,6 +134,12 @@ async fn values_are_mended_before_rules_judge_them_and_history_follows_the_proje
     let validation = rig.validation_of(&deciding, rig.store.storage()).await?;
     let mended = settled(&rig, &deciding).await?;
     assert_eq!(mended.table.history(1).await?[0].operation, "REPLACE");
+    let reports = rig.store.storage().list(&paths::profiles(&rig.spec.project, &messages::source()?)).await?;
+    assert_eq!(reports.len(), 1, "reports on values that are no longer there were left");
+    let report = QualityReport::from_json(&rig.store.storage().get(&reports[0].path).await?)?;
+    let column = report.profile.column("value").context("value")?;
+    let nulls = mended.values().await?.values().filter(|(_, value)| value.is_none()).count();
+    assert_eq!((report.profile.rows, column.nulls), (mended.now.num_rows(), nulls as u64));
     let of_history: Values = wanted(0..500)?.into_iter().filter(|(n, _)| values.contains_key(n)).collect();
     assert_eq!(mended.values().await?.keys().collect::<Vec<_>>(), values.keys().collect::<Vec<_>>(), "rows moved");
     for (n, mended) in &mended.values().await? {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_contracts::paths;
-use tidemill_dataset::VersionAdds;
+use tidemill_dataset::{REPLACE, VersionAdds};
 use tidemill_quality::clean::{Told, told};
 use tidemill_quality::{Freshness, QualityReport, QualityScore, RuleResult, merge_results, score};
 use tidemill_spec::{Source, Spec};
@@ -202,6 +202,10 @@ impl Follower {
         self.watermark = self.watermark.max(mark);
         if let Some(told) = told(&commit.metadata) {
             self.told = told;
+        }
+        if commit.operation == REPLACE {
+            // What was known of the rows is of values that they no longer have.
+            (self.full, self.filling) = (Block::default(), Block::default());
         }
         // The commit notes how far the raw table was validated; the report has that number as its name.
         let Some(raw_version) = commit.txns.get(&paths::raw_table(project, name)) else { return Ok(()) };

@@ -5,8 +5,8 @@ use crate::classify::{Gate, masked, without_values};
 use crate::covered::{Sequences, between, covered, noted, read_on_after};
 use crate::error::ValidationError;
 use crate::memory::Remembered;
-use crate::replay::{Decided, History, replay};
-use crate::store::{clean_table_path, profile_path, quarantine_table_path, raw_table_path};
+use crate::replay::{Anew, Decided, History, Part};
+use crate::store::{clean_table_path, profile_path, profiles_path, quarantine_table_path, raw_table_path};
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::TimestampMillisecondType;
@@ -18,7 +18,7 @@ use tidemill_bus::{Headers, Tail};
 use tidemill_contracts::events::{AlertRaised, CleanCommitted, Notice, notice};
 use tidemill_contracts::{headers, subjects};
 use tidemill_dataset::{Between, Snapshot, Table, VersionAdds};
-use tidemill_quality::{Cleaner, Freshness, Position, QualityReport, Rules, Verdict, score};
+use tidemill_quality::{Cleaner, Freshness, Position, QualityReport, QualityScore, RuleResult, Rules, Verdict, score};
 use tidemill_spec::Source;
 use tidemill_stats::TableProfile;
 use tidemill_telemetry::names;
@@ -321,7 +321,12 @@ impl<'a> Follower<'a> {
         let began = Instant::now();
         let history =
             History { raw: (&self.raw, raw), clean: (&self.clean, clean), quarantine: (&self.quarantine, aside) };
-        let made = replay(history, &self.cleaner, &mut self.decided).await?;
+        let anew = Anew::made(history, &self.cleaner, &self.rules).await?;
+        let (app_id, done) = (self.app_id.clone(), raw.version());
+        self.write_reports_anew(&anew.parts, done).await?;
+        let aside = serde_json::to_string(&self.noted_aside().await?).unwrap_or_default();
+        let metadata = BTreeMap::from([(SET_ASIDE_KEY.to_owned(), aside)]);
+        let made = anew.commit(&mut self.decided, &[(&app_id, signed(done))], metadata).await?;
         let (version, rows) = (made.version, made.rows);
         info!(source = %self.source, version, rows, "the clean table was made anew under other cleaning decisions");
         let step = crate::lineage::replayed(self.deps, self.source, raw.version(), &made);
@@ -474,9 +479,6 @@ impl<'a> Follower<'a> {
     ) -> Result<TableProfile, ValidationError> {
         let newest_known_at = newest(rows);
         let profile = without_values(TableProfile::of(&verdict.accepted)?, self.declared);
-        // Freshness is judged at the source's own watermark; a source that sends none is as fresh as its rows.
-        let at = watermark.map(Millis).or(newest_known_at).unwrap_or(Millis::MIN);
-        let freshness = Freshness::of(self.declared, newest_known_at, at);
         let report = QualityReport {
             raw_version,
             checked: rows.num_rows() as u64,
@@ -484,14 +486,59 @@ impl<'a> Follower<'a> {
             held: verdict.held.clone(),
             blocked: verdict.blocked.clone(),
             rules: masked(&verdict.results, self.declared),
-            score: score(&verdict.results, &profile, &freshness),
+            score: self.scored(&verdict.results, &profile, newest_known_at, watermark),
             newest_known_at,
             profile,
         };
-        let text = serde_json::to_vec(&report).unwrap_or_default();
-        let path = profile_path(&self.deps.spec.project, self.source, raw_version);
-        self.deps.storage.put(&path, text).await?;
+        self.store_report(&report).await?;
         Ok(report.profile)
+    }
+
+    /// Puts reports on rows that were made anew in the place of those on the rows as they were. The last is named as the
+    /// raw version that they all cover, the others by their order.
+    async fn write_reports_anew(&self, parts: &[Part], raw_version: u64) -> Result<(), ValidationError> {
+        let folder = profiles_path(&self.deps.spec.project, self.source);
+        let before = self.deps.storage.list(&folder).await?;
+        let mut written = HashSet::new();
+        for (place, part) in parts.iter().enumerate() {
+            let number = if place + 1 == parts.len() { raw_version } else { raw_version.min(place as u64 + 1) };
+            let profile = without_values(part.profile.clone(), self.declared);
+            let report = QualityReport {
+                raw_version: signed(number),
+                checked: part.rows,
+                quarantined: 0,
+                held: None,
+                blocked: None,
+                rules: masked(&part.results, self.declared),
+                score: self.scored(&part.results, &profile, part.newest_known_at, None),
+                newest_known_at: part.newest_known_at,
+                profile,
+            };
+            written.insert(self.store_report(&report).await?);
+        }
+        for stale in before.into_iter().filter(|object| !written.contains(&object.path)) {
+            self.deps.storage.delete(&stale.path).await?;
+        }
+        Ok(())
+    }
+
+    /// Freshness is judged at the source's own watermark; a source that sends none is as fresh as its rows.
+    fn scored(
+        &self,
+        results: &[RuleResult],
+        profile: &TableProfile,
+        newest_known_at: Option<Millis>,
+        watermark: Option<i64>,
+    ) -> QualityScore {
+        let at = watermark.map(Millis).or(newest_known_at).unwrap_or(Millis::MIN);
+        score(results, profile, &Freshness::of(self.declared, newest_known_at, at))
+    }
+
+    async fn store_report(&self, report: &QualityReport) -> Result<String, ValidationError> {
+        let text = serde_json::to_vec(report).unwrap_or_default();
+        let path = profile_path(&self.deps.spec.project, self.source, report.raw_version);
+        self.deps.storage.put(&path, text).await?;
+        Ok(path)
     }
 
     async fn report(&self, verdict: &Verdict, version: u64, watermark: Option<i64>) -> Result<(), ValidationError> {
@@ -552,7 +599,8 @@ fn stretch(rows: &RecordBatch) -> Option<Between> {
     Some(Between { column: columns::KNOWN_AT.to_owned(), from: Millis(from), to: Millis(to + 1) })
 }
 
-fn newest(rows: &RecordBatch) -> Option<Millis> {
+/// The newest instant at which rows became known.
+pub(crate) fn newest(rows: &RecordBatch) -> Option<Millis> {
     let known = rows.column_by_name(columns::KNOWN_AT)?;
     arrow::compute::max(known.as_primitive_opt::<TimestampMillisecondType>()?).map(Millis)
 }

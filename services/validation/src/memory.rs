@@ -8,7 +8,7 @@ use crate::Deps;
 use crate::error::ValidationError;
 use crate::store::clean_table_path;
 use arrow::array::RecordBatch;
-use tidemill_dataset::{Snapshot, Table};
+use tidemill_dataset::{REPLACE, Snapshot, Table, VersionAdds};
 use tidemill_quality::{CommitMemory, Memory, Rules};
 
 /// Memory of one source's rules.
@@ -68,7 +68,8 @@ impl Remembered {
         // Twice as many versions, for some are upkeep and some held back all their rows.
         let mut versions = clean.history(2 * wanted as u64).await?;
         versions.sort_by_key(|version| version.version);
-        for version in versions.iter().filter(|version| version.txns.contains_key(app_id)) {
+        let is_commit = |version: &&VersionAdds| version.txns.contains_key(app_id) && version.operation != REPLACE;
+        for version in versions.iter().filter(is_commit) {
             self.count(version.rows());
         }
         Ok(())

@@ -6,14 +6,15 @@
 
 use crate::error::ValidationError;
 use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::Int32Type;
 use std::collections::{BTreeMap, HashSet};
-use tidemill_dataset::{Committed, Error as TableError, Snapshot, Table};
+use tidemill_dataset::{Committed, Error as TableError, Rewriting, Snapshot, Table};
 use tidemill_quality::clean::{CLEANED_KEY, DECISIONS_KEY, digest, told};
-use tidemill_quality::{Cleaned, Cleaner, merge_cleaned};
+use tidemill_quality::{Cleaned, Cleaner, RuleResult, Rules, merge_cleaned};
 use tidemill_spec::Decision;
-use tidemill_types::columns;
+use tidemill_stats::TableProfile;
+use tidemill_types::{Millis, columns};
 
 /// Rows of a file that is made anew.
 const ROWS: usize = 1 << 20;
@@ -76,39 +77,83 @@ pub(crate) struct History<'a> {
     pub(crate) quarantine: (&'a Table, &'a Snapshot),
 }
 
-/// Makes the rows of the clean table anew; they are those of the raw table that are not in quarantine.
-pub(crate) async fn replay(
-    history: History<'_>,
-    cleaner: &Cleaner,
-    decided: &mut Decided,
-) -> Result<Committed, ValidationError> {
-    let History { raw: (raw, raw_now), clean: (clean, clean_now), quarantine: (quarantine, quarantine_now) } = history;
-    let mut aside = HashSet::new();
-    let mut scan = quarantine.scan(quarantine_now, Some(&[columns::EVENT_ID, columns::ROW]), None);
-    while let Some(batch) = scan.next().await? {
-        aside.extend(places(&batch)?.map(|(event, row)| (event.to_owned(), row)));
-    }
-    let mut writing = clean.rewriting(clean_now);
-    let (mut waiting, mut rows, mut cleaned) = (Vec::new(), 0, Vec::new());
-    let mut scan = raw.scan(raw_now, None, None);
-    while let Some(batch) = scan.next().await? {
-        let stays: Vec<bool> = places(&batch)?.map(|(event, row)| !aside.contains(&(event.to_owned(), row))).collect();
-        let batch = filter_record_batch(&batch, &BooleanArray::from(stays))?;
-        let (batch, done) = cleaner.apply(&batch)?;
-        merge_cleaned(&mut cleaned, &done);
-        rows += batch.num_rows();
-        waiting.push(batch);
-        if rows >= ROWS {
-            writing.add(&std::mem::take(&mut waiting)).await?;
-            rows = 0;
+/// The rows of a clean table, made anew and not yet in the place of the old ones.
+pub(crate) struct Anew<'a> {
+    clean: &'a Table,
+    writing: Rewriting<'a>,
+    cleaned: Vec<Cleaned>,
+    /// What is known of the rows, file by file.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// What is known of the rows of one file.
+pub(crate) struct Part {
+    pub(crate) rows: u64,
+    pub(crate) profile: TableProfile,
+    /// Results of the rules on single rows; the others judged when the rows came.
+    pub(crate) results: Vec<RuleResult>,
+    pub(crate) newest_known_at: Option<Millis>,
+}
+
+impl<'a> Anew<'a> {
+    /// Makes the rows anew; they are those of the raw table that are not in quarantine.
+    pub(crate) async fn made(history: History<'a>, cleaner: &Cleaner, rules: &Rules) -> Result<Self, ValidationError> {
+        let History { raw: (raw, raw_now), clean: (clean, clean_now), quarantine: (quarantine, quarantine_now) } =
+            history;
+        let mut aside = HashSet::new();
+        let mut scan = quarantine.scan(quarantine_now, Some(&[columns::EVENT_ID, columns::ROW]), None);
+        while let Some(batch) = scan.next().await? {
+            aside.extend(places(&batch)?.map(|(event, row)| (event.to_owned(), row)));
         }
+        let mut anew = Self { clean, writing: clean.rewriting(clean_now), cleaned: Vec::new(), parts: Vec::new() };
+        let (mut waiting, mut rows) = (Vec::new(), 0);
+        let mut scan = raw.scan(raw_now, None, None);
+        while let Some(batch) = scan.next().await? {
+            let stays: Vec<bool> =
+                places(&batch)?.map(|(event, row)| !aside.contains(&(event.to_owned(), row))).collect();
+            let batch = filter_record_batch(&batch, &BooleanArray::from(stays))?;
+            let (batch, done) = cleaner.apply(&batch)?;
+            merge_cleaned(&mut anew.cleaned, &done);
+            rows += batch.num_rows();
+            waiting.push(batch);
+            if rows >= ROWS {
+                anew.add(std::mem::take(&mut waiting), rules).await?;
+                rows = 0;
+            }
+        }
+        if rows > 0 {
+            anew.add(waiting, rules).await?;
+        }
+        Ok(anew)
     }
-    writing.add(&waiting).await?;
-    decided.noted.clone_from(&decided.wanted);
-    decided.cleaned = cleaned;
-    let mut metadata = BTreeMap::from([(DECISIONS_KEY.to_owned(), decided.wanted.clone())]);
-    decided.note(&mut metadata);
-    writing.commit(metadata).await.map_err(|e| ValidationError::of_commit(e, clean.path()))
+
+    async fn add(&mut self, batches: Vec<RecordBatch>, rules: &Rules) -> Result<(), ValidationError> {
+        self.writing.add(&batches).await?;
+        let rows = concat_batches(&self.clean.schema(), &batches)?;
+        self.parts.push(Part {
+            rows: rows.num_rows() as u64,
+            profile: TableProfile::of(&rows)?,
+            results: rules.check_rows(&rows)?.results,
+            newest_known_at: crate::consumer::newest(&rows),
+        });
+        Ok(())
+    }
+
+    /// Puts the new rows in the place of the old ones, with these notes and metadata.
+    pub(crate) async fn commit(
+        self,
+        decided: &mut Decided,
+        notes: &[(&str, i64)],
+        mut metadata: BTreeMap<String, String>,
+    ) -> Result<Committed, ValidationError> {
+        decided.noted.clone_from(&decided.wanted);
+        decided.cleaned = self.cleaned;
+        decided.note(&mut metadata);
+        // Said even where there are none: so the way back is known to be done.
+        metadata.insert(DECISIONS_KEY.to_owned(), decided.wanted.clone());
+        let committed = self.writing.commit(notes, metadata).await;
+        committed.map_err(|e| ValidationError::of_commit(e, self.clean.path()))
+    }
 }
 
 /// Event and row of each row.

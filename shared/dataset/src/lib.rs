@@ -32,7 +32,7 @@ pub use file::DataFile;
 pub use follow::VersionAdds;
 pub use local::LocalParquet;
 pub use plain::{ParquetFile, read_parquet, write_parquet};
-pub use rewrite::Rewriting;
+pub use rewrite::{REPLACE, Rewriting};
 pub use scan::{Between, Scan};
 pub use snapshot::Snapshot;
 pub use table::{Committed, Table};

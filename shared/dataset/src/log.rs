@@ -103,6 +103,14 @@ pub(crate) fn parse(path: &str, bytes: &[u8]) -> Result<Vec<Line>, Error> {
     Ok(parsed)
 }
 
+/// The last sequence of each application, as lines.
+pub(crate) fn noted(notes: &[(&str, i64)], now: Millis) -> impl Iterator<Item = Line> {
+    notes.iter().map(move |(app_id, last_seq)| {
+        let txn = Txn { app_id: (*app_id).to_owned(), version: *last_seq, last_updated: Some(now.0) };
+        Line { txn: Some(txn), ..Line::default() }
+    })
+}
+
 /// Id that the writer gave a commit; empty when another program wrote it.
 pub(crate) fn commit_id(lines: &[Line]) -> &str {
     let infos = lines.iter().filter_map(|line| line.commit_info.as_ref());

@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use std::collections::BTreeMap;
 
 /// Operation of versions that hold the table's rows anew.
-pub(crate) const REPLACE: &str = "REPLACE";
+pub const REPLACE: &str = "REPLACE";
 
 /// A table that is written anew, beside the rows that it holds.
 pub struct Rewriting<'t> {
@@ -37,14 +37,20 @@ impl Rewriting<'_> {
         Ok(())
     }
 
-    /// Puts the new rows in the place of the old ones, which earlier versions keep. What is noted as done stays.
+    /// Puts the new rows in the place of the old ones, which earlier versions keep, and notes the last sequence of each
+    /// application.
     ///
     /// # Errors
     /// [`CommitError::Conflict`] when anybody committed meanwhile; otherwise as [`Table::commit`].
-    pub async fn commit(self, metadata: BTreeMap<String, String>) -> Result<Committed, CommitError> {
+    pub async fn commit(
+        self,
+        notes: &[(&str, i64)],
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Committed, CommitError> {
         let Self { table, snapshot, files } = self;
         let (time, id) = (now(), new_id());
         let mut lines = vec![log::commit_info(REPLACE, time, &id, metadata)];
+        lines.extend(log::noted(notes, time));
         lines.extend(snapshot.files().map(|f| Line { remove: Some(f.to_remove(time, true)), ..Line::default() }));
         lines.extend(files.iter().map(|f| Line { add: Some(f.to_add(time, true)), ..Line::default() }));
         let Appended { version, digest } = table.append_entry(snapshot, &id, &lines, |_| false).await?;

@@ -9,7 +9,7 @@
 
 use crate::error::{CommitError, Error};
 use crate::file::DataFile;
-use crate::log::{self, Line, Txn};
+use crate::log::{self, Line};
 use crate::schema;
 use crate::snapshot::{Snapshot, State};
 use crate::{delta, rearrange};
@@ -222,10 +222,7 @@ impl Table {
         let time = now();
         let id = new_id();
         let mut lines = vec![log::commit_info("WRITE", time, &id, metadata)];
-        for (app_id, last_seq) in notes {
-            let txn = Txn { app_id: (*app_id).to_owned(), version: *last_seq, last_updated: Some(time.0) };
-            lines.push(Line { txn: Some(txn), ..Line::default() });
-        }
+        lines.extend(log::noted(notes, time));
         lines.extend(files.iter().map(|f| Line { add: Some(f.to_add(time, true)), ..Line::default() }));
         let Appended { version, digest } = self.append_entry(snapshot, &id, &lines, is_upkeep).await?;
         Ok(Committed { version, rows: files.iter().map(|f| f.rows).sum(), files, digest })

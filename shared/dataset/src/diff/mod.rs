@@ -220,7 +220,7 @@ impl Sample {
         let (from, to) = (left.version(), right.version());
         let versions = match table.added_between(from, to).await {
             Ok(versions) => versions,
-            Err(Error::Absent { .. }) => return Ok(Added::Gone),
+            Err(Error::Absent { .. } | Error::Rewritten { .. }) => return Ok(Added::Gone),
             Err(other) => return Err(other),
         };
         let rows: u64 = versions.iter().map(crate::VersionAdds::rows).sum();
