@@ -11,6 +11,9 @@ use tidemill_dataset::{DataFile, Table};
 use tidemill_lineage::names;
 use tidemill_types::{Digest, Millis};
 
+/// Columns of the log that tell of a prediction.
+const TOLD: [&str; 6] = [log::PREDICTION_ID, log::KEY, log::MODEL, log::SCORE, log::AS_OF, log::ANSWERED_AT];
+
 /// What is asked about.
 pub(super) enum Subject {
     /// A dataset, up to or from a version; of events, a sequence.
@@ -33,7 +36,7 @@ pub(super) struct Prediction {
     pub(super) as_of: Option<Millis>,
     /// When it was answered.
     pub(super) answered_at: Option<Millis>,
-    /// The whole row.
+    /// What the log tells of it, but for the features.
     pub(super) row: RecordBatch,
 }
 
@@ -119,7 +122,8 @@ async fn prediction(place: &Place<'_>, id: &str) -> Result<Option<Prediction>> {
         if !is_there {
             continue;
         }
-        for batch in table.read_files(file, None).await? {
+        // Not the features, which are most of it.
+        for batch in table.read_files(file, Some(&TOLD)).await? {
             let ids = batch.column_by_name(log::PREDICTION_ID).and_then(|c| c.as_string_opt::<i32>());
             let row = ids.and_then(|ids| (0..ids.len()).find(|row| ids.is_valid(*row) && ids.value(*row) == id));
             if let Some(row) = row {
