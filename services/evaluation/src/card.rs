@@ -51,6 +51,7 @@ pub fn render(spec: &Spec, card: &Scorecard) -> Markup {
                 (calibration(card))
                 (slices(&card.slices))
                 (leaks(spec, card))
+                (twins(card))
                 (insides(card))
                 (origin(card))
             }
@@ -217,6 +218,15 @@ fn leaks(spec: &Spec, card: &Scorecard) -> Markup {
                     tr { td { (leak.column) } td { (leak.verdict) } }
                 }
             }
+        }
+    }
+}
+
+fn twins(card: &Scorecard) -> Markup {
+    html! {
+        @if let Some(twins) = &card.twins {
+            h2 { "Rows that the fit has seen" }
+            p { (twins.verdict) "." }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What evaluation reads: run records, the sealed test, models.
 
 use crate::domain::scorecard::{LeakNote, TestRows};
+use crate::domain::twins::{Search, Side};
 use crate::error::EvaluationError;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{cast, concat_batches, filter_record_batch};
@@ -23,6 +24,7 @@ pub(crate) struct Run {
     pub(crate) as_of: Millis,
     pub(crate) spec_digest: String,
     pub(crate) training_set: Option<SetRef>,
+    pub(crate) windows: Option<Windows>,
     pub(crate) sealed: Option<Sealed>,
     pub(crate) chosen: Option<Chosen>,
     pub(crate) model_digest: Option<String>,
@@ -38,6 +40,12 @@ pub(crate) struct SetRef {
     pub(crate) path: String,
     pub(crate) digest: String,
     pub(crate) plan_digest: String,
+}
+
+/// How far the rows reach that a run was fitted on.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Windows {
+    valid_until: Millis,
 }
 
 /// Where the sealed test of a run lies.
@@ -100,13 +108,14 @@ pub(crate) async fn run(storage: &Storage, project: &str, cycle: &str) -> Result
 }
 
 impl Sealed {
-    /// Opens the sealed test. The note is durable before a row is read. Returns the rows and the path of the note.
+    /// Opens the sealed test. The note is durable before a row is read. Returns the rows, with which of them lie among
+    /// those fitted on, and the path of the note.
     pub(crate) async fn open(
         &self,
         storage: &Storage,
         project: &str,
         (cycle, model): (&str, &Digest),
-        features: &SchemaRef,
+        (features, windows): (&SchemaRef, Option<&Windows>),
         now: Millis,
     ) -> Result<(TestRows, String), EvaluationError> {
         let note = format!("scorecards/{project}/openings/{}.json", Uuid::now_v7());
@@ -125,40 +134,62 @@ impl Sealed {
         if found.as_str() != self.digest {
             return Err(unreadable(&self.path, format!("its digest is {found}, the run names {}", self.digest)));
         }
-        let mut columns = vec![names::LABEL, names::AS_OF, names::EXCLUDED];
+        let mut columns = vec![names::KEY, names::LABEL, names::AS_OF, names::EXCLUDED];
         columns.extend(features.fields().iter().map(|field| field.name().as_str()));
         let batches = read_parquet(storage, &self.path, Some(&columns)).await?;
-        Ok((keep(&batches, features, self.from, self.until)?, note))
+        // Without a record of the windows, all that lies before the test.
+        let fitted_until = windows.map_or(self.from, |windows| windows.valid_until);
+        let (features, from, until) = (Arc::clone(features), self.from, self.until);
+        let rows = tokio::task::spawn_blocking(move || test_rows(&batches, &features, (from, until), fitted_until));
+        Ok((rows.await.map_err(|e| EvaluationError::Task(e.to_string()))??, note))
     }
 }
 
-/// The labelled rows of `[from, until)` that are not excluded.
-fn keep(
+/// The test rows, with those seen among the rows before `fitted_until`.
+fn test_rows(
     batches: &[RecordBatch],
     features: &SchemaRef,
-    from: Millis,
-    until: Millis,
+    (from, until): (Millis, Millis),
+    fitted_until: Millis,
 ) -> Result<TestRows, EvaluationError> {
     let mut kept = Vec::with_capacity(batches.len());
     for batch in batches {
-        let labels = column(batch, names::LABEL)?;
-        let excluded = column(batch, names::EXCLUDED)?.as_boolean();
-        let as_of = cast(column(batch, names::AS_OF)?, &Millis::arrow_type())?;
-        let as_of = as_of.as_primitive::<TimestampMillisecondType>();
-        let wanted = |row: usize| {
-            let inside = as_of.is_valid(row) && as_of.value(row) >= from.0 && as_of.value(row) < until.0;
-            inside && labels.is_valid(row) && !(excluded.is_valid(row) && excluded.value(row))
-        };
-        let mask: BooleanArray = (0..batch.num_rows()).map(|row| Some(wanted(row))).collect();
-        kept.push(filter_record_batch(batch, &mask)?);
+        kept.push(usable(batch, from, until)?);
     }
     let schema = kept.first().map(RecordBatch::schema);
     let schema = schema.ok_or_else(|| EvaluationError::Missing("row in the training set".to_owned()))?;
-    let all = concat_batches(&schema, &kept)?;
-    let labels = column(&all, names::LABEL)?.as_boolean().iter().map(|label| label == Some(true)).collect();
-    let columns = features.fields().iter().map(|field| Ok(cast(column(&all, field.name())?, field.data_type())?));
-    let columns = columns.collect::<Result<Vec<ArrayRef>, EvaluationError>>()?;
-    Ok(TestRows { features: RecordBatch::try_new(Arc::clone(features), columns)?, labels })
+    let test = concat_batches(&schema, &kept)?;
+    drop(kept);
+    let columns = ordered(&test, features)?;
+    let labels = column(&test, names::LABEL)?.as_boolean();
+    let side = Side { features: &columns, labels, keys: column(&test, names::KEY)? };
+    let mut search = Search::new(&side)?;
+    for batch in batches {
+        let fitted = usable(batch, Millis::MIN, fitted_until.min(from))?;
+        let (columns, labels) = (ordered(&fitted, features)?, column(&fitted, names::LABEL)?.as_boolean());
+        search.look(&Side { features: &columns, labels, keys: column(&fitted, names::KEY)? })?;
+    }
+    let labels = labels.iter().map(|label| label == Some(true)).collect();
+    Ok(TestRows { features: RecordBatch::try_new(Arc::clone(features), columns)?, labels, seen: search.seen() })
+}
+
+/// The labelled rows of `[from, until)` that are not excluded.
+fn usable(batch: &RecordBatch, from: Millis, until: Millis) -> Result<RecordBatch, EvaluationError> {
+    let labels = column(batch, names::LABEL)?;
+    let excluded = column(batch, names::EXCLUDED)?.as_boolean();
+    let as_of = cast(column(batch, names::AS_OF)?, &Millis::arrow_type())?;
+    let as_of = as_of.as_primitive::<TimestampMillisecondType>();
+    let wanted = |row: usize| {
+        let inside = as_of.is_valid(row) && as_of.value(row) >= from.0 && as_of.value(row) < until.0;
+        inside && labels.is_valid(row) && !(excluded.is_valid(row) && excluded.value(row))
+    };
+    let mask: BooleanArray = (0..batch.num_rows()).map(|row| Some(wanted(row))).collect();
+    Ok(filter_record_batch(batch, &mask)?)
+}
+
+/// Features in the order and types of the plan.
+fn ordered(batch: &RecordBatch, features: &SchemaRef) -> Result<Vec<ArrayRef>, EvaluationError> {
+    features.fields().iter().map(|field| Ok(cast(column(batch, field.name())?, field.data_type())?)).collect()
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, EvaluationError> {

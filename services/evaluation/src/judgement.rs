@@ -89,7 +89,8 @@ async fn measure(context: &Context, cycle: &str, model: &Digest) -> Result<Score
 
     let missing = || EvaluationError::Missing(format!("sealed test of run \"{cycle}\""));
     let sealed = run.sealed.as_ref().ok_or_else(missing)?;
-    let opened = sealed.open(&context.storage, project, (cycle, model), context.plan.schema(), now()).await?;
+    let plan = (context.plan.schema(), run.windows.as_ref());
+    let opened = sealed.open(&context.storage, project, (cycle, model), plan, now()).await?;
     let (rows, opening) = (Arc::new(opened.0), opened.1);
 
     let mut models = Vec::new();

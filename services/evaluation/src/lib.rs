@@ -20,6 +20,7 @@ pub use domain::gates::GateVerdict;
 pub use domain::kpi::KpiResult;
 pub use domain::scorecard::{AtThreshold, Comparison, LeakNote, NotCompared, Scorecard, Subject};
 pub use domain::slices::Slice;
+pub use domain::twins::Twins;
 pub use error::EvaluationError;
 pub use judgement::{card_path, scorecard_path};
 

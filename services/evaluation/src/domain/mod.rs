@@ -4,3 +4,4 @@ pub(crate) mod gates;
 pub(crate) mod kpi;
 pub(crate) mod scorecard;
 pub(crate) mod slices;
+pub(crate) mod twins;

@@ -3,6 +3,7 @@
 use crate::domain::gates::{Champion, GateVerdict, judge};
 use crate::domain::kpi::{KpiResult, Measure};
 use crate::domain::slices::{Slice, slices};
+use crate::domain::twins::{Seen, Twins};
 use crate::error::EvaluationError;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ pub(crate) struct TestRows {
     pub features: RecordBatch,
     /// One label per row.
     pub labels: Vec<bool>,
+    /// Which of them the fit has seen.
+    pub seen: Seen,
 }
 
 /// Another model that the candidate is compared with, scored on the same rows.
@@ -141,6 +144,9 @@ pub struct Scorecard {
     pub not_compared: Vec<NotCompared>,
     /// Quality by slices.
     pub slices: Vec<Slice>,
+    /// Rows that fit and test share; absent on cards of before this was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twins: Option<Twins>,
     /// Gates.
     pub gates: Vec<GateVerdict>,
     /// Whether every gate said yes.
@@ -194,7 +200,9 @@ pub(crate) fn judge_candidate(
     let gates = judge(&spec.evaluate.gates, &report, &baselines, &champion);
     let passed = gates.iter().all(|gate| gate.passed);
     let counts = confusion(scores, labels, subject.threshold)?;
+    let twins = Twins::of(&rows.seen, scores, labels, report.roc_auc.value)?;
     Ok(Scorecard {
+        twins: Some(twins),
         at_threshold: AtThreshold {
             threshold: subject.threshold,
             true_positives: counts.true_positives,

@@ -82,7 +82,7 @@ impl Page for ModelPage {
             (panel("Against baselines and champion", "Differences on the same rows, this model less the other.", &self.comparisons(card)))
             (columns(&[panel("Calibration", "", &parts::calibration(card)), panel("What it depends on", "", &importance(&card.subject.importance))]))
             (panel("Slices", "Bias is the mean score less the share of positives; flagged where it is beyond chance.", &parts::slices(card)))
-            (panel("Leak checks", "Columns that alone give the outcome away.", &parts::leaks(card)))
+            (panel("Leak checks", "Columns that alone give the outcome away, and test rows that the fit has seen.", &parts::leaks(card)))
             (panel("Origin", "", &self.origin(card)))
         }
     }

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::format;
+use crate::layout::{State, badge};
 use maud::{Markup, html};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -87,6 +88,29 @@ pub(crate) struct LeakNote {
     pub(crate) kind: String,
     pub(crate) support: u64,
     pub(crate) verdict: String,
+}
+
+/// Rows that fit and test share.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Twins {
+    pub(crate) fitted_rows: u64,
+    pub(crate) test_rows: u64,
+    pub(crate) same_features: u64,
+    pub(crate) same_outcome: u64,
+    pub(crate) same_key: u64,
+    pub(crate) roc_auc_without: Option<Estimate>,
+    pub(crate) verdict: String,
+}
+
+impl Twins {
+    /// An entity on both sides is a fault of the split; equal features may be chance.
+    pub(crate) fn badge(&self) -> Markup {
+        match (self.same_key, self.same_features) {
+            (0, 0) => badge(State::Good, "no twins"),
+            (0, _) => badge(State::Warn, "twins"),
+            _ => badge(State::Bad, "shared entities"),
+        }
+    }
 }
 
 /// One bin of the reliability diagram.
@@ -204,6 +228,8 @@ pub(crate) struct Scorecard {
     pub(crate) not_compared: Vec<NotCompared>,
     #[serde(default)]
     pub(crate) slices: Vec<Slice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) twins: Option<Twins>,
     pub(crate) gates: Vec<Gate>,
     pub(crate) passed: bool,
     pub(crate) verdict: String,

@@ -179,6 +179,13 @@ pub(super) fn slices(card: &Scorecard) -> Markup {
 }
 
 pub(super) fn leaks(card: &Scorecard) -> Markup {
+    html! {
+        (leaking_columns(card))
+        @if let Some(twins) = &card.twins { p { (twins.badge()) " " (twins.verdict) } }
+    }
+}
+
+fn leaking_columns(card: &Scorecard) -> Markup {
     if card.subject.leaks.is_empty() {
         return html! { p { (badge(State::Good, "nothing found")) } };
     }
