@@ -17,11 +17,13 @@ mod monitor;
 mod publish;
 mod rows;
 mod store;
+mod upkeep;
 mod windows;
 
 pub use config::Options;
 pub use error::MonitoringError;
 pub use store::{monitors_path, predictions_table_path};
+pub use upkeep::upkeep;
 
 use board::Board;
 use std::sync::Arc;

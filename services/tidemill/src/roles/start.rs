@@ -141,6 +141,9 @@ impl Context {
             listener: self.listeners.give(Port::Monitoring)?,
         };
         self.supervisor.spawn("monitoring", tidemill_monitoring::run(deps, self.supervisor.token()));
+        let (storage, spec, upkeep) = (self.storage.clone(), Arc::clone(&self.spec), self.upkeep());
+        let start = move |token| tidemill_monitoring::upkeep(storage.clone(), Arc::clone(&spec), upkeep, token);
+        self.supervisor.spawn_restarting("prediction upkeep", Backoff::default(), start);
         Ok(())
     }
 
