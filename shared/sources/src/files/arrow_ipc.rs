@@ -6,11 +6,15 @@
 use crate::error::{Fault, FaultKind};
 use crate::message::{PIECE_BYTES, PIECE_ROWS, Piece, ROW_BYTES};
 use crate::text::{Rules, Sink};
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek as _, SeekFrom};
+use std::sync::Arc;
 use tidemill_conform::{Limits, Reject, decode_stream, encode_stream};
 use tidemill_contracts::headers;
 
@@ -139,6 +143,7 @@ impl Batches {
         let known = schema.fields().iter().enumerate().filter(|(_, field)| rules.columns.contains_key(field.name()));
         let known: Vec<usize> = known.map(|(at, _)| at).collect();
         let batch = batch.project(&known).map_err(|e| damaged(&e.to_string()))?;
+        let batch = in_utc(&batch).map_err(|e| damaged(&e.to_string()))?;
         let before = usize::try_from(self.skip.saturating_sub(self.rows)).unwrap_or(usize::MAX).min(batch.num_rows());
         let first = self.rows + before as u64;
         self.rows += batch.num_rows() as u64;
@@ -156,6 +161,20 @@ impl Batches {
         }
         Ok(true)
     }
+}
+
+/// The batch with its timestamps as instants: one without a zone is UTC, as a text without offset is.
+fn in_utc(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let (mut fields, mut arrays): (Vec<Field>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
+    for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
+        let instant = match field.data_type() {
+            DataType::Timestamp(unit, None) => DataType::Timestamp(*unit, Some("UTC".into())),
+            other => other.clone(),
+        };
+        arrays.push(cast(array, &instant)?);
+        fields.push(field.as_ref().clone().with_data_type(instant));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
 }
 
 /// One piece, or several when it would be too large.
@@ -180,11 +199,10 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::files::Scratch;
-    use arrow::array::{ArrayRef, DictionaryArray, Int64Array, StringArray};
-    use arrow::datatypes::Int32Type;
+    use arrow::array::{AsArray as _, DictionaryArray, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
     use arrow::ipc::writer::{FileWriter, StreamWriter};
     use serde_json::json;
-    use std::sync::Arc;
     use tidemill_spec::Source;
 
     fn rules() -> Rules {
@@ -227,6 +245,20 @@ mod tests {
         let stream = stream.into_inner().unwrap();
         assert_eq!(all(&file(), 0).unwrap(), (2_500, 2_500));
         assert_eq!(all(&stream, 2_000).unwrap(), (2_500, 500));
+    }
+
+    #[test]
+    fn timestamps_without_a_zone_are_utc_and_others_stay() {
+        let micros = || TimestampMicrosecondArray::from(vec![Some(1_000_001), None]);
+        let columns: Vec<(&str, ArrayRef)> =
+            vec![("bare", Arc::new(micros())), ("zoned", Arc::new(micros().with_timezone("+02:00")))];
+        let batch = in_utc(&RecordBatch::try_from_iter(columns).unwrap()).unwrap();
+        let zones = batch.schema().fields().iter().map(|f| f.data_type().to_string()).collect::<Vec<_>>();
+        assert!(zones[0].contains("UTC") && zones[1].contains("+02:00"), "{zones:?}");
+        for column in batch.columns() {
+            let values: Vec<_> = column.as_primitive::<TimestampMicrosecondType>().iter().collect();
+            assert_eq!(values, [Some(1_000_001), None]);
+        }
     }
 
     #[test]
