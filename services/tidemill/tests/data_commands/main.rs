@@ -1,7 +1,9 @@
-//! Commands about data, against a real bus, a folder and a running ingestion: decisions, dead letters, versions, upkeep.
+//! Commands about data, against a real bus, a folder and a running ingestion: decisions, dead letters,
+//! known faults of real files, versions, upkeep.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod cleaning;
+mod known_faults;
 mod letters;
 mod place;
 mod versions;

@@ -31,20 +31,45 @@ pub(crate) struct Place {
 impl Place {
     /// Applies the project by the command, and starts the two roles.
     pub(crate) async fn start(spec_text: &str) -> Self {
+        let mut place = Self::prepare(spec_text).await;
+        place.start_ingestion().await;
+        place.start_validation().await;
+        place
+    }
+
+    /// Applies the project by the command; no role runs.
+    pub(crate) async fn prepare(spec_text: &str) -> Self {
         let nats = Nats::start().await.unwrap();
         let bus = nats.bus().await.unwrap();
         let spec = Arc::new(Spec::parse(spec_text).unwrap());
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("project.yaml"), spec_text).unwrap();
         let store = Store::local().unwrap();
-        let mut place = Self { nats, store, bus, spec, folder, stop: CancellationToken::new(), roles: Vec::new() };
-        place.json("project apply project.yaml");
-        place.start_roles().await;
+        let place = Self { nats, store, bus, spec, folder, stop: CancellationToken::new(), roles: Vec::new() };
+        place.apply(spec_text);
         place
     }
 
-    async fn start_roles(&mut self) {
-        let ingestion = tidemill_ingestion::Deps {
+    fn apply(&self, spec_text: &str) {
+        std::fs::write(self.folder.path().join("project.yaml"), spec_text).unwrap();
+        self.json("project apply project.yaml");
+    }
+
+    /// The same place under another form of its project: both roles end, and begin again with it.
+    pub(crate) async fn restarted(mut self, spec_text: &str) -> Self {
+        self.stop.cancel();
+        for role in std::mem::take(&mut self.roles) {
+            role.await.unwrap();
+        }
+        self.apply(spec_text);
+        (self.spec, self.stop) = (Arc::new(Spec::parse(spec_text).unwrap()), CancellationToken::new());
+        self.start_ingestion().await;
+        self.start_validation().await;
+        self
+    }
+
+    /// Starts ingestion.
+    pub(crate) async fn start_ingestion(&mut self) {
+        let deps = tidemill_ingestion::Deps {
             bus: self.nats.bus().await.unwrap(),
             storage: self.store.storage().clone(),
             spec: Arc::clone(&self.spec),
@@ -55,15 +80,20 @@ impl Place {
             http: None,
             metrics: Metrics::new(),
         };
-        let validation = tidemill_validation::Deps {
+        let stop = self.stop.clone();
+        self.roles.push(tokio::spawn(async move { tidemill_ingestion::run(deps, stop).await.unwrap() }));
+    }
+
+    /// Starts validation.
+    pub(crate) async fn start_validation(&mut self) {
+        let deps = tidemill_validation::Deps {
             bus: self.nats.bus().await.unwrap(),
             storage: self.store.storage().clone(),
             spec: Arc::clone(&self.spec),
             metrics: Metrics::new(),
         };
-        let (one, two) = (self.stop.clone(), self.stop.clone());
-        self.roles.push(tokio::spawn(async move { tidemill_ingestion::run(ingestion, one).await.unwrap() }));
-        self.roles.push(tokio::spawn(async move { tidemill_validation::run(validation, two).await.unwrap() }));
+        let stop = self.stop.clone();
+        self.roles.push(tokio::spawn(async move { tidemill_validation::run(deps, stop).await.unwrap() }));
     }
 
     /// Runs a command to its end.
@@ -76,7 +106,7 @@ impl Place {
         let mut program = Command::new(env!("CARGO_BIN_EXE_tidemill"));
         program.args(command.split_whitespace()).current_dir(self.folder.path());
         for (key, value) in
-            [("bus.url", self.nats.url()), ("store.url", self.store.url()), ("project", "meters".into())]
+            [("bus.url", self.nats.url()), ("store.url", self.store.url()), ("project", self.spec.project.to_string())]
         {
             program.arg("--set").arg(format!("{key}={value}"));
         }
