@@ -102,6 +102,32 @@ async fn a_replay_keeps_the_order_of_each_key_and_stops_for_a_key_that_cannot_be
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_letters_go_oldest_first_however_few_at_a_time() {
+    let place = Place::start(&meters("")).await;
+    // More than are read at once, all of one key; the value is a text.
+    let bad = |n: i64| reading(5, 1.0).replace("1.0", &format!("\"no {n}\""));
+    let ids: Vec<String> = (0..520).map(|n| format!("m{n}")).collect();
+    let sent: Vec<(&str, String)> = (0..).zip(&ids).map(|(n, id)| (id.as_str(), bad(n))).collect();
+    place.publish(&sent).await;
+    let seqs = |command: &str| -> Vec<u64> {
+        place.json(command).as_array().unwrap().iter().map(|row| row["seq"].as_u64().unwrap()).collect()
+    };
+    // What is done does not use up the limit.
+    assert_eq!(seqs("dead replay --source readings --limit 3"), [1, 2, 3]);
+    assert_eq!(seqs("dead replay --source readings --limit 3"), [4, 5, 6]);
+    assert_eq!(seqs("dead discard --source readings --limit 2 --reason broken"), [7, 8]);
+    place.caught_up().await;
+    // Those that were refused again stand behind all others, and are not replayed while they come in.
+    let rest = seqs("dead replay --source readings");
+    assert_eq!(rest, (9..=526).collect::<Vec<u64>>());
+    place.caught_up().await;
+    assert_eq!(seqs("dead ls --limit 2"), [526 + 517, 526 + 518], "lists show the newest");
+    assert_eq!(seqs("dead discard --code TM0312 --reason broken").len(), 518);
+    assert_eq!(seqs("dead ls --state open"), [0_u64; 0]);
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_refusals_raise_one_alarm() {
     let place = Place::start(&meters("")).await;
     let subject = "tm.notices.meters.alert.raised".to_owned();

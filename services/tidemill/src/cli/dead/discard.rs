@@ -2,7 +2,7 @@
 
 use super::Choice;
 use super::book::{Book, now};
-use super::letters::{chosen, one};
+use super::letters::{Pages, one};
 use crate::cli::output::{Output, next};
 use crate::cli::prompt::given_or_asked;
 use crate::error::{Error, Result};
@@ -20,36 +20,72 @@ pub(super) struct Request {
     pub(super) by: String,
 }
 
-/// Discards open letters. Those that were discarded before are left as they are.
-pub(super) async fn run(bus: &Bus, project: &ProjectName, mut book: Book, out: Output, request: Request) -> Result<u8> {
+/// Discards open letters, oldest first. Those that were discarded before are left as they are.
+pub(super) async fn run(bus: &Bus, project: &ProjectName, book: Book, out: Output, request: Request) -> Result<u8> {
     let Request { seqs, choice, reason, by } = request;
     if seqs.is_empty() && choice.source.is_none() && choice.code.is_none() {
         return Err(Error::Usage("say which: numbers, --source or --code".to_owned()));
     }
     let reason = given_or_asked(reason, "why are they not needed", "--reason TEXT")?;
-    let mut letters = Vec::new();
+    let mut run = Run { bus, project, book, by, reason, rows: Vec::new() };
     if seqs.is_empty() {
-        letters = chosen(bus, project, &book, &choice).await?;
-        letters.retain(|letter| book.state(letter.seq) == LetterState::Open);
-    }
-    for seq in seqs {
-        letters.push(one(bus, seq).await?);
-    }
-    let mut rows = Vec::new();
-    for letter in &letters {
-        if book.state(letter.seq) != LetterState::Discarded {
-            // The audit log first: an entry without its trace would hide who did it.
-            audit(bus, project, letter, &by, &reason).await?;
-            let (by, reason) = (by.clone(), reason.clone());
-            let state = LetterState::Discarded;
-            let entry = LetterEntry { state, at: now(), by, reason, event_id: None, event_seq: None, mended: false };
-            book.note(letter.seq, entry).await?;
+        run.chosen(&choice).await?;
+    } else {
+        let mut letters = Vec::new();
+        for seq in seqs {
+            letters.push(one(bus, seq).await?);
         }
-        rows.push(row(letter, &book));
+        run.book.turn_to(letters.iter().map(|letter| letter.seq)).await?;
+        for letter in &letters {
+            run.discard(letter).await?;
+        }
     }
-    out.rows(&["seq", "source", "state", "reason", "by"], &rows)?;
+    out.rows(&["seq", "source", "state", "reason", "by"], &run.rows)?;
     next("tidemill dead summary");
     Ok(0)
+}
+
+/// A command under way. Of a letter that is done only its line is kept.
+struct Run<'a> {
+    bus: &'a Bus,
+    project: &'a ProjectName,
+    book: Book,
+    by: String,
+    reason: String,
+    rows: Vec<Value>,
+}
+
+impl Run<'_> {
+    /// The open letters that the options choose.
+    async fn chosen(&mut self, choice: &Choice) -> Result<()> {
+        let most = choice.limit.unwrap_or(usize::MAX);
+        let mut pages = Pages::open(self.bus).await?;
+        while let Some(page) = pages.next(&mut self.book).await? {
+            for letter in &page {
+                if self.rows.len() >= most {
+                    return Ok(());
+                }
+                let is_open = self.book.state(letter.seq) == LetterState::Open;
+                if is_open && choice.takes(self.project, &self.book, letter) {
+                    self.discard(letter).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn discard(&mut self, letter: &Message) -> Result<()> {
+        if self.book.state(letter.seq) != LetterState::Discarded {
+            // The audit log first: an entry without its trace would hide who did it.
+            audit(self.bus, self.project, letter, &self.by, &self.reason).await?;
+            let (by, reason) = (self.by.clone(), self.reason.clone());
+            let state = LetterState::Discarded;
+            let entry = LetterEntry { state, at: now(), by, reason, event_id: None, event_seq: None, mended: false };
+            self.book.note(letter.seq, entry).await?;
+        }
+        self.rows.push(row(letter, &self.book));
+        Ok(())
+    }
 }
 
 fn row(letter: &Message, book: &Book) -> Value {

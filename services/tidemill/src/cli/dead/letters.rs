@@ -1,4 +1,4 @@
-//! Reading letters: all of them, one, the event inside.
+//! Reading letters: page by page, one, the event inside.
 
 use super::Choice;
 use super::book::Book;
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tidemill_bus::{Bus, Entry, Message, OrderedReader};
 use tidemill_conform::Limits;
@@ -16,8 +16,14 @@ use tidemill_contracts::letters::LetterState;
 use tidemill_contracts::{headers, subjects};
 use tidemill_types::{ProjectName, SourceName};
 
+/// Letters of a page at most, and bytes of them.
+const PAGE: (usize, usize) = (500, 16 << 20);
+/// Letters that are shown at most unless told otherwise.
+const SHOWN: usize = 1_000;
+
 impl Choice {
-    fn takes(&self, project: &ProjectName, book: &Book, letter: &Message) -> bool {
+    /// Whether the options choose a letter in hand.
+    pub(super) fn takes(&self, project: &ProjectName, book: &Book, letter: &Message) -> bool {
         let source = source_of(project, letter);
         let right_source = match &self.source {
             Some(wanted) => source.as_ref() == Some(wanted),
@@ -41,34 +47,71 @@ pub(super) fn is_event(project: &ProjectName, letter: &Message) -> bool {
     stream.is_some_and(|stream| from.split('@').next() == Some(&stream))
 }
 
-async fn all(bus: &Bus, from: u64) -> Result<Vec<Message>> {
-    let end = bus.stream_state(subjects::DEAD_STREAM).await?;
-    let mut letters = Vec::new();
-    let mut at = from.max(end.first_seq);
-    if at > end.last_seq {
-        return Ok(letters);
+/// The letters that stood there at the beginning, oldest first, a page at a time: however many there are, no more
+/// payloads are held than those of a page.
+pub(super) struct Pages {
+    reader: Option<OrderedReader>,
+    at: u64,
+    end: u64,
+}
+
+impl Pages {
+    /// Begins with the oldest letter.
+    pub(super) async fn open(bus: &Bus) -> Result<Self> {
+        let state = bus.stream_state(subjects::DEAD_STREAM).await?;
+        let (at, end) = (state.first_seq.max(1), state.last_seq);
+        let reader = match at <= end {
+            true => Some(OrderedReader::open(bus, subjects::DEAD_STREAM, at).await?),
+            false => None,
+        };
+        Ok(Self { reader, at, end })
     }
-    let mut reader = OrderedReader::open(bus, subjects::DEAD_STREAM, at).await?;
-    while at <= end.last_seq {
-        for entry in reader.next_ready(4_000, 64 << 20, Duration::from_secs(5)).await? {
-            at = entry.seq() + 1;
-            if let Entry::Message(message) = entry {
-                letters.push(message);
+
+    /// The next page, taken in hand in the book; `None` behind the last.
+    pub(super) async fn next(&mut self, book: &mut Book) -> Result<Option<Vec<Message>>> {
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        while self.at <= self.end {
+            let mut page = Vec::new();
+            for entry in reader.next_ready(PAGE.0, PAGE.1, Duration::from_secs(5)).await? {
+                self.at = entry.seq() + 1;
+                match entry {
+                    // Later ones are of no concern: replays of this very command may have been refused again.
+                    Entry::Message(message) if message.seq <= self.end => page.push(message),
+                    _ => {}
+                }
+            }
+            if !page.is_empty() {
+                book.turn_to(page.iter().map(|letter| letter.seq)).await?;
+                return Ok(Some(page));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What `of` makes of the newest letters that the options choose, oldest first.
+pub(super) async fn newest<T>(
+    bus: &Bus,
+    project: &ProjectName,
+    mut book: Book,
+    choice: &Choice,
+    of: impl Fn(&Message, &Book) -> T,
+) -> Result<Vec<T>> {
+    let (most, mut surplus, mut kept) = (choice.limit.unwrap_or(SHOWN), 0_u64, VecDeque::new());
+    let mut pages = Pages::open(bus).await?;
+    while let Some(page) = pages.next(&mut book).await? {
+        for letter in page.iter().filter(|letter| choice.takes(project, &book, letter)) {
+            kept.push_back(of(letter, &book));
+            if kept.len() > most {
+                kept.pop_front();
+                surplus += 1;
             }
         }
     }
-    Ok(letters)
-}
-
-/// The letters that the options choose, oldest first.
-pub(super) async fn chosen(bus: &Bus, project: &ProjectName, book: &Book, choice: &Choice) -> Result<Vec<Message>> {
-    let mut letters = all(bus, 1).await?;
-    letters.retain(|letter| choice.takes(project, book, letter));
-    let surplus = letters.len().saturating_sub(choice.limit);
     if surplus > 0 {
         say(&format!("{surplus} older ones are not shown; raise --limit"));
     }
-    Ok(letters.split_off(surplus))
+    Ok(kept.into())
 }
 
 /// One letter by its number.

@@ -12,8 +12,8 @@ use super::target::Target;
 use crate::error::Result;
 use book::Book;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::Value;
 use std::path::PathBuf;
+use summary::Seen;
 use tidemill_contracts::letters::LetterState;
 use tidemill_types::SourceName;
 
@@ -49,7 +49,7 @@ pub(super) enum DeadCommand {
     /// Publish the events of open letters again, mended or as they are.
     #[command(after_help = EXAMPLES)]
     Replay {
-        /// Numbers of the letters; without any, all open ones that the other options choose.
+        /// Numbers of the letters; without any, all open ones that the other options choose, oldest first.
         #[arg(value_name = "SEQ")]
         seqs: Vec<u64>,
         #[command(flatten)]
@@ -67,7 +67,7 @@ pub(super) enum DeadCommand {
     /// Say that letters are not needed; they stay, but are no longer open.
     #[command(after_help = EXAMPLES)]
     Discard {
-        /// Numbers of the letters; without any, all open ones that the other options choose.
+        /// Numbers of the letters; without any, all open ones that the other options choose, oldest first.
         #[arg(value_name = "SEQ")]
         seqs: Vec<u64>,
         #[command(flatten)]
@@ -93,9 +93,9 @@ pub(super) struct Choice {
     /// In this state only.
     #[arg(long, value_enum, value_name = "STATE")]
     state: Option<State>,
-    /// At most so many, the newest.
-    #[arg(long, default_value_t = 1_000, value_name = "N")]
-    limit: usize,
+    /// At most so many: shown are the newest, 1000 unless told otherwise; replayed and discarded the oldest.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
 }
 
 /// What became of a letter.
@@ -123,18 +123,16 @@ impl From<State> for LetterState {
 pub(super) async fn run(target: &Target, out: Output, command: DeadCommand) -> Result<u8> {
     let bus = target.bus().await?;
     let project = target.project().await?;
-    let book = Book::open(&bus, &project).await?;
+    let mut book = Book::open(&bus, &project).await?;
     match command {
         DeadCommand::Ls(choice) => {
-            let letters = letters::chosen(&bus, &project, &book, &choice).await?;
-            let rows: Vec<Value> = letters.iter().map(|letter| letters::row(letter, &book)).collect();
+            let rows = letters::newest(&bus, &project, book, &choice, letters::row).await?;
             out.rows(&["seq", "source", "state", "code", "reason", "position", "event_seq", "row", "at"], &rows)?;
             next(if rows.is_empty() { "tidemill status" } else { "tidemill dead show SEQ" });
             Ok(0)
         }
         DeadCommand::Summary(choice) => {
-            let letters = letters::chosen(&bus, &project, &book, &choice).await?;
-            let rows = summary::rows(&letters, &book);
+            let rows = summary::rows(letters::newest(&bus, &project, book, &choice, Seen::of).await?);
             let columns =
                 ["source", "code", "reason", "letters", "open", "replayed", "discarded", "first", "last", "example"];
             out.rows(&columns, &rows)?;
@@ -143,6 +141,7 @@ pub(super) async fn run(target: &Target, out: Output, command: DeadCommand) -> R
         }
         DeadCommand::Show { seq, unmask } => {
             let letter = letters::one(&bus, seq).await?;
+            book.turn_to(std::iter::once(seq)).await?;
             let mut shown = letters::shown(&letter, &book);
             let spec = target.spec(&bus).await?;
             let declared = letters::source_of(&project, &letter).and_then(|source| spec.sources.get(&source));

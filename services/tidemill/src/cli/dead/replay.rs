@@ -1,11 +1,12 @@
 //! `dead replay`: the events of letters, published again.
 //!
-//! In the order in which they were first published, so that the order of each key is kept: where one cannot be
-//! published, later ones of its key wait. Under the same id however often it is replayed, so that it lands once.
+//! Oldest first, so that the order of each key is kept: letters of a source stand in the order of its events. Where one
+//! cannot be published, later ones of its key wait. Under the same id however often it is replayed, so that it lands
+//! once.
 
 use super::Choice;
 use super::book::{Book, now};
-use super::letters::{chosen, event, is_event, one, source_of};
+use super::letters::{Pages, event, is_event, one, source_of};
 use crate::cli::output::{Output, next, say};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
@@ -38,50 +39,25 @@ struct Ready {
 }
 
 /// Replays letters and notes what became of each.
-pub(super) async fn run(bus: &Bus, spec: &Spec, mut book: Book, out: Output, request: Request) -> Result<u8> {
+pub(super) async fn run(bus: &Bus, spec: &Spec, book: Book, out: Output, request: Request) -> Result<u8> {
     let Request { seqs, choice, file, again, by } = request;
     let mended = file.as_deref().map(mended).transpose()?;
     if mended.is_some() && seqs.len() != 1 {
         return Err(Error::Usage("--file mends one letter: name its number".to_owned()));
     }
-    let mut letters = Vec::new();
+    let mut run = Run { bus, spec, book, by, mended, again, tried: 0, closed: 0, rows: Vec::new(), failed: None };
     if seqs.is_empty() {
-        letters = chosen(bus, &spec.project, &book, &choice).await?;
-        letters.retain(|letter| is_event(&spec.project, letter));
+        run.chosen(&choice).await?;
+    } else {
+        run.named(seqs).await?;
     }
-    for seq in seqs {
-        letters.push(one(bus, seq).await?);
-    }
-    letters.sort_by_key(order);
-    let all = letters.len();
-    letters.retain(|letter| again || mended.is_some() || book.state(letter.seq) == LetterState::Open);
-    if letters.len() < all {
-        say(&format!("{} were replayed or discarded before; --again takes them too", all - letters.len()));
-    }
-    let (mut rows, mut failed, mut blocked) = (Vec::new(), None, Blocked::default());
-    for letter in &letters {
-        let ready = prepare(spec, letter, mended.as_deref());
-        let result = match &ready {
-            Ok(ready) if blocked.holds(ready) => {
-                Err(Error::Usage("an earlier event of the same key could not be published".to_owned()))
-            }
-            Ok(ready) => publish(bus, spec, letter, ready).await,
-            Err(reason) => Err(Error::Usage(reason.clone())),
-        };
-        match result {
-            Ok((entry, row)) => {
-                book.note(letter.seq, LetterEntry { by: by.clone(), ..entry }).await?;
-                rows.push(row);
-            }
-            Err(error) => {
-                failed.get_or_insert(format!("letter {}: {}", letter.seq, error.text()));
-                blocked.add(source_of(&spec.project, letter), ready.ok());
-            }
-        }
+    let Run { rows, failed, tried, closed, .. } = run;
+    if closed > 0 {
+        say(&format!("{closed} were replayed or discarded before; --again takes them too"));
     }
     out.rows(&["seq", "source", "event_id", "event_seq", "known_already"], &rows)?;
     match failed {
-        Some(failed) => Err(Error::Partial { done: rows.len(), all: letters.len(), what: "letters", failed }),
+        Some(failed) => Err(Error::Partial { done: rows.len(), all: tried, what: "letters", failed }),
         None => {
             next("tidemill status; tidemill dead ls --state open shows whether any was refused again");
             Ok(0)
@@ -89,11 +65,85 @@ pub(super) async fn run(bus: &Bus, spec: &Spec, mut book: Book, out: Output, req
     }
 }
 
-/// Where a letter's event stood: its stream, then its place there.
-fn order(letter: &Message) -> (String, u64, u64) {
-    let head = |name: &str| letter.headers.get(name).unwrap_or_default();
-    let number = |name: &str| head(name).parse().unwrap_or(0);
-    (letter.subject.clone(), number(headers::DEAD_SEQ), number(headers::DEAD_ROW))
+/// A command under way. Of a letter that is done only its line is kept.
+struct Run<'a> {
+    bus: &'a Bus,
+    spec: &'a Spec,
+    book: Book,
+    by: String,
+    mended: Option<Vec<u8>>,
+    again: bool,
+    /// Letters that were to be published.
+    tried: usize,
+    /// Letters left out because they were replayed or discarded before.
+    closed: usize,
+    rows: Vec<Value>,
+    /// The first that could not be published, with the reason.
+    failed: Option<String>,
+}
+
+impl Run<'_> {
+    /// The open letters that the options choose.
+    async fn chosen(&mut self, choice: &Choice) -> Result<()> {
+        let (most, mut blocked) = (choice.limit.unwrap_or(usize::MAX), Blocked::default());
+        let mut pages = Pages::open(self.bus).await?;
+        while let Some(page) = pages.next(&mut self.book).await? {
+            for letter in &page {
+                if self.tried >= most {
+                    return Ok(());
+                }
+                let is_event = is_event(&self.spec.project, letter);
+                if is_event && choice.takes(&self.spec.project, &self.book, letter) {
+                    self.replay(letter, &mut blocked).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The letters with these numbers. Named in any order, they go out in their own.
+    async fn named(&mut self, mut seqs: Vec<u64>) -> Result<()> {
+        seqs.sort_unstable();
+        seqs.dedup();
+        let mut letters = Vec::new();
+        for seq in seqs {
+            letters.push(one(self.bus, seq).await?);
+        }
+        self.book.turn_to(letters.iter().map(|letter| letter.seq)).await?;
+        let mut blocked = Blocked::default();
+        for letter in &letters {
+            self.replay(letter, &mut blocked).await?;
+        }
+        Ok(())
+    }
+
+    async fn replay(&mut self, letter: &Message, blocked: &mut Blocked) -> Result<()> {
+        let is_asked_for = self.again || self.mended.is_some();
+        if !is_asked_for && self.book.state(letter.seq) != LetterState::Open {
+            self.closed += 1;
+            return Ok(());
+        }
+        self.tried += 1;
+        let ready = prepare(self.spec, letter, self.mended.as_deref());
+        let result = match &ready {
+            Ok(ready) if blocked.holds(ready) => {
+                Err(Error::Usage("an earlier event of the same key could not be published".to_owned()))
+            }
+            Ok(ready) => publish(self.bus, self.spec, letter, ready).await,
+            Err(reason) => Err(Error::Usage(reason.clone())),
+        };
+        match result {
+            Ok((entry, row)) => {
+                self.book.note(letter.seq, LetterEntry { by: self.by.clone(), ..entry }).await?;
+                self.rows.push(row);
+            }
+            Err(error) => {
+                self.failed.get_or_insert(format!("letter {}: {}", letter.seq, error.text()));
+                blocked.add(source_of(&self.spec.project, letter), ready.ok());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Keys of which an event could not be published.

@@ -8,6 +8,25 @@ use tidemill_contracts::headers;
 use tidemill_contracts::letters::LetterState;
 use tidemill_types::Millis;
 
+/// What counts of a letter.
+pub(super) struct Seen {
+    /// Source, code, and reason without the values in it.
+    kind: (String, String, String),
+    state: LetterState,
+    at: Millis,
+    seq: u64,
+}
+
+impl Seen {
+    /// Looks at a letter in hand.
+    pub(super) fn of(letter: &Message, book: &Book) -> Self {
+        let head = |name: &str| letter.headers.get(name).unwrap_or_default();
+        let source = letter.subject.rsplit('.').next().unwrap_or_default().to_owned();
+        let kind = (source, head(headers::DEAD_CODE).to_owned(), general(head(headers::DEAD_REASON)));
+        Self { kind, state: book.state(letter.seq), at: letter.published_at, seq: letter.seq }
+    }
+}
+
 /// Letters of one kind.
 struct Kind {
     states: BTreeMap<LetterState, u64>,
@@ -18,16 +37,12 @@ struct Kind {
 }
 
 /// One row a kind, the most frequent first.
-pub(super) fn rows(letters: &[Message], book: &Book) -> Vec<Value> {
+pub(super) fn rows(letters: Vec<Seen>) -> Vec<Value> {
     let mut kinds: BTreeMap<(String, String, String), Kind> = BTreeMap::new();
-    for letter in letters {
-        let head = |name: &str| letter.headers.get(name).unwrap_or_default();
-        let source = letter.subject.rsplit('.').next().unwrap_or_default().to_owned();
-        let key = (source, head(headers::DEAD_CODE).to_owned(), general(head(headers::DEAD_REASON)));
-        let (at, seq) = (letter.published_at, letter.seq);
+    for Seen { kind, state, at, seq } in letters {
         let kind =
-            kinds.entry(key).or_insert_with(|| Kind { states: BTreeMap::new(), first: at, last: at, example: seq });
-        *kind.states.entry(book.state(seq)).or_default() += 1;
+            kinds.entry(kind).or_insert_with(|| Kind { states: BTreeMap::new(), first: at, last: at, example: seq });
+        *kind.states.entry(state).or_default() += 1;
         (kind.first, kind.last, kind.example) = (kind.first.min(at), kind.last.max(at), kind.example.max(seq));
     }
     let mut rows: Vec<_> = kinds.into_iter().collect();
