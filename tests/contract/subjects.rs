@@ -56,6 +56,7 @@ fn headers_are_those_of_cloudevents_and_trace_context() {
         (headers::WATERMARK, "tm-watermark"),
         (headers::DEAD_CODE, "tm-dead-code"),
         (headers::DEAD_REASON, "tm-dead-reason"),
+        (headers::DEAD_ATTEMPTS, "tm-dead-attempts"),
         (headers::DEAD_POSITION, "tm-dead-position"),
         (headers::DEAD_STREAM, "tm-dead-stream"),
         (headers::DEAD_SEQ, "tm-dead-seq"),

@@ -17,10 +17,6 @@ use tracing::{Instrument, Span, error, info, info_span, warn};
 
 /// Longest wait for a notice, so that shutdown is noticed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Wait before a judgement that failed in passing comes again.
-const PAUSE: Duration = Duration::from_secs(3);
-/// Attempts after which a passing failure counts as one that stays.
-const ATTEMPTS: u64 = 4;
 
 /// Judges candidates until `stop`, one at a time.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), EvaluationError> {
@@ -47,10 +43,10 @@ async fn take(context: &Context, job: &Job) -> Result<(), EvaluationError> {
     let _lease = job.keep_alive();
     let (cycle, fact) = match candidate(&job.payload) {
         Ok(found) => found,
-        Err(reason) => return Ok(job.term(&reason).await?),
+        Err(error) => return Ok(job.term(&error).await?),
     };
     let Some(model) = Digest::parse(&fact.model_digest) else {
-        return Ok(job.term("the notice names no model").await?);
+        return Ok(job.term(&EvaluationError::Request("the notice names no model".to_owned())).await?);
     };
     let began = Instant::now();
     let lineage = crate::lineage::Run::begin(context, &fact, &model).await;
@@ -60,20 +56,20 @@ async fn take(context: &Context, job: &Job) -> Result<(), EvaluationError> {
     lineage.end(&judged).await;
     match judged {
         Ok(judgement) => report(context, &cycle, &fact, &judgement).await?,
-        Err(error) if error.is_transient() && job.attempt < ATTEMPTS => {
+        Err(error) if error.is_transient() && !job.is_last() => {
             warn!(cycle, %error, "the judgement pauses");
-            return Ok(job.nak(&error.to_string(), PAUSE).await?);
+            return Ok(job.fail(&error).await?);
         }
         Err(error) => fail(context, &cycle, &fact, &error).await?,
     }
     Ok(job.ack().await?)
 }
 
-fn candidate(payload: &[u8]) -> Result<(String, CandidateTrained), String> {
-    let notice = Notice::decode(payload).map_err(|e| format!("no notice: {e}"))?;
+fn candidate(payload: &[u8]) -> Result<(String, CandidateTrained), EvaluationError> {
+    let notice = Notice::decode(payload).map_err(|e| EvaluationError::Request(format!("no notice: {e}")))?;
     match notice.fact {
         Some(Fact::CandidateTrained(fact)) => Ok((notice.cycle_id, fact)),
-        _ => Err("the notice names no candidate".to_owned()),
+        _ => Err(EvaluationError::Request("the notice names no candidate".to_owned())),
     }
 }
 

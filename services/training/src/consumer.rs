@@ -20,10 +20,6 @@ use tracing::{Instrument, Span, error, info, info_span, warn};
 
 /// Longest wait for a notice, so that shutdown is noticed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Wait before a cycle that failed in passing comes again.
-const PAUSE: Duration = Duration::from_secs(3);
-/// Attempts after which a passing failure counts as one that stays.
-const ATTEMPTS: u64 = 4;
 
 /// Takes requests until `stop`, one cycle at a time.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), TrainingError> {
@@ -50,12 +46,12 @@ async fn take(context: &Context, job: &Job) -> Result<(), TrainingError> {
     let _lease = job.keep_alive();
     let request = match request(&job.payload) {
         Ok(request) => request,
-        Err(reason) => return Ok(job.term(&reason).await?),
+        Err(error) => return Ok(job.term(&error).await?),
     };
     let began = Instant::now();
     let mut run = match open(context, &request).await {
         Ok(run) => run,
-        Err(error) => return Ok(job.nak(&error.to_string(), PAUSE).await?),
+        Err(error) => return Ok(job.fail(&error).await?),
     };
     let fresh = run.state != RunState::Done;
     if fresh {
@@ -65,9 +61,9 @@ async fn take(context: &Context, job: &Job) -> Result<(), TrainingError> {
     context.sets.forget().await;
     if let Err(error) = done {
         tidemill_telemetry::failed(&Span::current(), error.code());
-        if error.is_transient() && job.attempt < ATTEMPTS {
+        if error.is_transient() && !job.is_last() {
             warn!(cycle = request.cycle, %error, "the cycle pauses");
-            return Ok(job.nak(&error.to_string(), PAUSE).await?);
+            return Ok(job.fail(&error).await?);
         }
         run.state = RunState::Failed;
         run.failure = Some(Failure { code: error.code().to_string(), text: error.to_string() });
@@ -77,15 +73,15 @@ async fn take(context: &Context, job: &Job) -> Result<(), TrainingError> {
     Ok(job.ack().await?)
 }
 
-fn request(payload: &[u8]) -> Result<CycleRequest, String> {
-    let notice = Notice::decode(payload).map_err(|e| format!("no notice: {e}"))?;
+fn request(payload: &[u8]) -> Result<CycleRequest, TrainingError> {
+    let notice = Notice::decode(payload).map_err(|e| TrainingError::Request(format!("no notice: {e}")))?;
     let Some(Fact::RetrainRequested(fact)) = notice.fact else {
-        return Err("the notice does not ask for a cycle".to_owned());
+        return Err(TrainingError::Request("the notice does not ask for a cycle".to_owned()));
     };
     let as_of = Millis(fact.as_of_ms);
     let cycle = match notice.cycle_id.as_str() {
-        "" => cycle_name(as_of).map_err(|e| e.to_string())?,
-        given => given.parse::<CycleId>().map_err(|e| e.to_string())?.to_string(),
+        "" => cycle_name(as_of)?,
+        given => given.parse::<CycleId>().map_err(|e| TrainingError::Request(e.to_string()))?.to_string(),
     };
     Ok(CycleRequest { cycle, as_of, reason: fact.reason })
 }

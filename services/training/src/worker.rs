@@ -24,8 +24,6 @@ use tracing::{Instrument, Span, info, info_span, warn};
 
 /// Longest wait for a job, so that shutdown is noticed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Wait before a job that failed in passing comes again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// One trial to be computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,10 +78,13 @@ async fn take(context: &Context, job: &Job) -> Result<(), TrainingError> {
     let lease = job.keep_alive();
     let trial: TrialJob = match serde_json::from_slice(&job.payload) {
         Ok(trial) => trial,
-        Err(error) => return Ok(job.term(&format!("no trial: {error}")).await?),
+        Err(error) => return Ok(job.term(&TrainingError::Request(format!("no trial: {error}"))).await?),
     };
-    if trial.spec_digest != context.spec.digest().as_str() || trial.project != context.spec.project.as_str() {
-        return Ok(job.nak("this worker runs another project or spec", PAUSE).await?);
+    let applied = context.spec.digest();
+    if trial.spec_digest != applied.as_str() || trial.project != context.spec.project.as_str() {
+        // Another worker may run the cycle's own.
+        let other = TrainingError::SpecChanged { began: trial.spec_digest, applied: applied.to_string() };
+        return Ok(job.fail(&other).await?);
     }
     Span::current().record("learner", trial.learner.as_str());
     let done = compute(context, &trial).await;
@@ -92,7 +93,7 @@ async fn take(context: &Context, job: &Job) -> Result<(), TrainingError> {
         Ok(()) => Ok(job.ack().await?),
         Err(error) => {
             warn!(%error, learner = trial.learner, index = trial.index, "a trial is given back");
-            Ok(job.nak(&error.to_string(), PAUSE).await?)
+            Ok(job.fail(&error).await?)
         }
     }
 }

@@ -7,7 +7,7 @@ use arrow::array::{
 use prost::Message as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tidemill_bus::{Bus, Retention, StreamSpec};
+use tidemill_bus::{Bus, OrderedReader, Retention, StreamSpec};
 use tidemill_contracts::events::{CandidateTrained, Notice, RetrainRequested, notice::Fact};
 use tidemill_contracts::feature::feature_service_server::{FeatureService, FeatureServiceServer};
 use tidemill_contracts::feature::{
@@ -208,6 +208,15 @@ async fn a_request_becomes_one_signed_candidate() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(failure.code, "TM0964");
+
+    // A record that cannot be read stays so: what asks for its cycle is given up at once, with code, reason and attempts.
+    storage.put(&run_path("shop", "c-4"), "{").await.unwrap();
+    request(&bus, &spec, "c-4", "five").await;
+    let mut dead = OrderedReader::open(&bus, subjects::DEAD_STREAM, 1).await.unwrap();
+    let letters = dead.next_batch(1, usize::MAX, Duration::from_secs(60)).await.unwrap();
+    let head = |name| letters[0].message().unwrap().headers.get(name).unwrap().to_owned();
+    assert_eq!((head(headers::DEAD_CODE), head(headers::DEAD_ATTEMPTS)), ("TM0960".to_owned(), "1".to_owned()));
+    assert!(head(headers::DEAD_REASON).contains("c-4"), "{}", head(headers::DEAD_REASON));
     stop.cancel();
     role.await.unwrap().unwrap();
     // Two bundles, each with manifest and signature.

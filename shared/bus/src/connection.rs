@@ -327,9 +327,14 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
 /// Pause before attempt `n`: doubling, capped, between half and the whole of it.
 pub(crate) fn backoff(attempt: usize) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
+    doubled / 2 + (doubled / 2).mul_f64(fraction())
+}
+
+/// A random number from 0 to 1.
+pub(crate) fn fraction() -> f64 {
     // A fresh hasher is seeded at random, which is all that jitter needs.
     let draw = RandomState::new().build_hasher().finish() % 1024;
-    doubled / 2 + (doubled / 2).mul_f64(f64::from(u32::try_from(draw).unwrap_or_default()) / 1024.0)
+    f64::from(u32::try_from(draw).unwrap_or_default()) / 1024.0
 }
 
 fn client_options(options: &BusOptions, inbox: Option<&str>, health: &Arc<Health>) -> ConnectOptions {

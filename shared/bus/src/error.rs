@@ -115,6 +115,16 @@ pub enum Error {
         /// Cause.
         reason: String,
     },
+    /// A job was delivered as often as it may be, and no worker finished it.
+    #[error("{stream}:{sequence} was delivered {deliveries} times without being finished")]
+    Unfinished {
+        /// Stream of the job.
+        stream: String,
+        /// Sequence of the job.
+        sequence: u64,
+        /// Deliveries after which it is given up.
+        deliveries: u64,
+    },
 }
 
 impl Classified for Error {
@@ -129,6 +139,7 @@ impl Classified for Error {
             Self::Unknown { .. } | Self::TimedOut(_) => ErrorKind::TimedOut,
             Self::Behind { .. } | Self::Rewritten { .. } => ErrorKind::Corrupt,
             Self::TooLarge { .. } | Self::Malformed(_) => ErrorKind::Invalid,
+            Self::Unfinished { .. } => ErrorKind::Internal,
         }
     }
 
@@ -150,6 +161,7 @@ impl Classified for Error {
             Self::Refused { .. } => 613,
             Self::DeadLetter { .. } => 614,
             Self::Rewritten { .. } => 615,
+            Self::Unfinished { .. } => 616,
         })
     }
 

@@ -1,6 +1,6 @@
 //! One delivery of a job, its answers, and its dead letter.
 
-use crate::connection::Bus;
+use crate::connection::{Bus, fraction};
 use crate::error::{Error, Result};
 use crate::headers::Headers;
 use crate::work::WorkSpec;
@@ -9,9 +9,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Arc;
-use std::time::Duration;
-use tidemill_contracts::headers::{DEAD_REASON, DEAD_SEQ, DEAD_STREAM, NATS_MSG_ID};
-use tidemill_types::Millis;
+use tidemill_contracts::headers::{DEAD_ATTEMPTS, DEAD_CODE, DEAD_REASON, DEAD_SEQ, DEAD_STREAM, NATS_MSG_ID};
+use tidemill_types::{Classified, Code, ErrorKind, Millis};
 use tokio::task::JoinHandle;
 
 /// A job that is given up, with all that is needed to look into it or run it again.
@@ -31,6 +30,8 @@ pub struct DeadJob {
     pub payload: Bytes,
     /// How often it was delivered.
     pub attempt: u64,
+    /// Code of the error for which it is given up.
+    pub code: Code,
     /// Why it is given up.
     pub reason: String,
 }
@@ -39,8 +40,8 @@ pub struct DeadJob {
 pub type DeadLetterFn = Arc<dyn Fn(DeadJob) -> BoxFuture<'static, std::result::Result<(), String>> + Send + Sync>;
 
 impl Bus {
-    /// Stores dead letters under `subject`: the original bytes and headers, with reason and origin beside them. The
-    /// message id `<incarnation>:<sequence>` keeps a letter that is written again from standing there twice.
+    /// Stores dead letters under `subject`: the original bytes and headers, with code, reason, number of attempts and
+    /// origin beside them. The message id `<incarnation>:<sequence>` keeps a letter that is written again from standing there twice.
     #[must_use]
     pub fn dead_letters(&self, subject: impl Into<String>) -> DeadLetterFn {
         let (bus, subject) = (self.clone(), subject.into());
@@ -52,6 +53,8 @@ impl Bus {
                     headers.set(NATS_MSG_ID, &format!("{}:{}", job.incarnation, job.sequence))?;
                     headers.set(DEAD_STREAM, &job.incarnation)?;
                     headers.set(DEAD_SEQ, &job.sequence.to_string())?;
+                    headers.set(DEAD_CODE, &job.code.to_string())?;
+                    headers.set(DEAD_ATTEMPTS, &job.attempt.to_string())?;
                     headers.set(DEAD_REASON, &job.reason.replace(['\r', '\n'], " "))?;
                     bus.publish(&subject, &headers, job.payload).await
                 };
@@ -107,22 +110,30 @@ impl Job {
         self.answer(AckKind::Ack).await
     }
 
-    /// Gives the job back, to be delivered again after `delay`; on its last delivery it is given up instead.
+    /// Answers a failure by its class: what may pass comes again after a pause that grows with the deliveries;
+    /// everything else, and what fails on the last delivery, is given up.
     ///
     /// # Errors
     /// `TM0608` when the server did not confirm; `TM0614` when the dead letter was not stored.
-    pub async fn nak(&self, reason: &str, delay: Duration) -> Result<()> {
-        if self.attempt >= self.spec.max_deliver {
-            return self.term(&format!("{reason} (attempt {} of {})", self.attempt, self.spec.max_deliver)).await;
+    pub async fn fail(&self, error: &(dyn Classified + Sync)) -> Result<()> {
+        if self.is_last() || !may_pass(error) {
+            return self.term(error).await;
         }
-        self.answer(AckKind::Nak(Some(delay))).await
+        let pause = self.spec.pauses.at(self.attempt, fraction());
+        self.answer(AckKind::Nak(Some(pause))).await
+    }
+
+    /// Whether the job is given up if this delivery fails.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.attempt >= self.spec.max_deliver
     }
 
     /// Gives the job up: stores its dead letter, then ends it.
     ///
     /// # Errors
     /// `TM0614` when the dead letter was not stored; the job then comes again.
-    pub async fn term(&self, reason: &str) -> Result<()> {
+    pub async fn term(&self, error: &(dyn Classified + Sync)) -> Result<()> {
         let dead = DeadJob {
             stream: self.spec.stream.clone(),
             incarnation: self.incarnation.to_string(),
@@ -130,8 +141,10 @@ impl Job {
             subject: self.subject.clone(),
             headers: self.headers.clone(),
             payload: self.payload.clone(),
-            attempt: self.attempt,
-            reason: reason.to_owned(),
+            // A delivery beyond the last is not an attempt.
+            attempt: self.attempt.min(self.spec.max_deliver),
+            code: error.code(),
+            reason: error.to_string(),
         };
         (self.spec.dead_letter)(dead).await.map_err(|reason| Error::DeadLetter {
             stream: self.spec.stream.clone(),
@@ -173,6 +186,12 @@ impl Job {
     }
 }
 
+/// Whether the same job may succeed later. Besides what is transient: who came second looks again, and an answer that
+/// did not come may have been a yes, which jobs stand because their effects are idempotent.
+fn may_pass(error: &dyn Classified) -> bool {
+    error.is_transient() || matches!(error.kind(), ErrorKind::Conflict | ErrorKind::TimedOut)
+}
+
 /// Extends a job's lease until dropped.
 #[derive(Debug)]
 pub struct Heartbeat {
@@ -182,5 +201,25 @@ pub struct Heartbeat {
 impl Drop for Heartbeat {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_told_by_the_class_of_the_error() {
+        let bucket = || "registry/flights".to_owned();
+        let passing = [
+            Error::TimedOut(bucket()),
+            Error::Full(bucket()),
+            Error::Conflict { key: bucket() },
+            Error::Unknown { subject: bucket() },
+            Error::Unreachable { url: bucket(), reason: "refused".to_owned() },
+        ];
+        assert!(passing.iter().all(|error| may_pass(error)));
+        let staying = [Error::Malformed(bucket()), Error::Denied(bucket()), Error::NotFound(bucket())];
+        assert!(!staying.iter().any(|error| may_pass(error)));
     }
 }

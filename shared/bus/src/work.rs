@@ -13,6 +13,7 @@ use futures::StreamExt;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tidemill_types::Pauses;
 use tokio::time::Instant;
 
 /// Where a new durable consumer begins.
@@ -37,6 +38,8 @@ pub struct WorkSpec {
     pub ack_wait: Duration,
     /// Deliveries after which a job is given up.
     pub max_deliver: u64,
+    /// Pauses before a job that failed comes again.
+    pub pauses: Pauses,
     /// Most jobs under way over all workers.
     pub max_in_flight: usize,
     /// Where to begin when the consumer is new.
@@ -46,7 +49,7 @@ pub struct WorkSpec {
 }
 
 impl WorkSpec {
-    /// All subjects, 30 s lease, 5 deliveries, 1,024 under way, from the oldest.
+    /// All subjects, 30 s lease, 5 deliveries with pauses of up to 2, 4, 8 and 16 s, 1,024 under way, from the oldest.
     #[must_use]
     pub fn new(stream: impl Into<String>, durable: impl Into<String>, dead_letter: DeadLetterFn) -> Self {
         Self {
@@ -55,6 +58,7 @@ impl WorkSpec {
             subjects: Vec::new(),
             ack_wait: Duration::from_secs(30),
             max_deliver: 5,
+            pauses: Pauses::new(Duration::from_secs(2), Duration::from_secs(60)),
             max_in_flight: 1_024,
             start: StartAt::Oldest,
             dead_letter,
@@ -156,8 +160,8 @@ impl WorkQueue {
                         jobs.push(job);
                         continue;
                     }
-                    let reason = format!("delivered {} times without being finished", self.spec.max_deliver);
-                    job.term(&reason).await?;
+                    let (stream, deliveries) = (self.spec.stream.clone(), self.spec.max_deliver);
+                    job.term(&Error::Unfinished { stream, sequence: job.sequence, deliveries }).await?;
                 }
                 Err(error) if jobs.is_empty() => return self.recover(&error.to_string()).await,
                 Err(_) => break,

@@ -23,6 +23,8 @@ pub const WATERMARK: &str = "tm-watermark";
 pub const DEAD_CODE: &str = "tm-dead-code";
 /// Reason of a dead letter.
 pub const DEAD_REASON: &str = "tm-dead-reason";
+/// Deliveries after which a job or notice was given up.
+pub const DEAD_ATTEMPTS: &str = "tm-dead-attempts";
 /// Position inside the message: JSON pointer, column or byte.
 pub const DEAD_POSITION: &str = "tm-dead-position";
 /// Stream incarnation the dead letter came from.

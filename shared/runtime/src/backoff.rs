@@ -2,15 +2,14 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
-use tidemill_types::Classified;
+use tidemill_types::{Classified, Pauses};
 use tokio_util::sync::CancellationToken;
 
-/// Full jitter: the n-th wait is uniform between zero and `min(cap, base · 2^n)`.
+/// Counts failures, and waits after each as [`Pauses`] say.
 #[derive(Clone, Debug)]
 pub struct Backoff {
-    base: Duration,
-    cap: Duration,
-    failures: u32,
+    pauses: Pauses,
+    failures: u64,
 }
 
 impl Default for Backoff {
@@ -24,7 +23,7 @@ impl Backoff {
     /// Starts at `base` and never waits longer than `cap`.
     #[must_use]
     pub fn new(base: Duration, cap: Duration) -> Self {
-        Self { base, cap, failures: 0 }
+        Self { pauses: Pauses::new(base, cap), failures: 0 }
     }
 
     /// After a success: the next wait is short again.
@@ -40,9 +39,8 @@ impl Backoff {
 
     /// The wait after one more failure, at a given point of the interval (0 to 1).
     fn delay_at(&mut self, point: f64) -> Duration {
-        let ceiling = self.base.saturating_mul(2_u32.saturating_pow(self.failures)).min(self.cap);
         self.failures = self.failures.saturating_add(1);
-        ceiling.mul_f64(point.clamp(0.0, 1.0))
+        self.pauses.at(self.failures, point)
     }
 
     /// Waits; false when `token` was cancelled meanwhile.

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use tidemill_bus::{Bus, Outgoing};
 use tidemill_spec::{Origin, Source, Span};
 use tidemill_storage::Storage;
-use tidemill_types::{Classified as _, ProjectName, SourceName};
+use tidemill_types::{Classified as _, Pauses, ProjectName, SourceName};
 use tokio_util::sync::CancellationToken;
 
-/// Pause after a failure that may pass: first and longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Pauses after failures that may pass.
+const PAUSES: Pauses = Pauses::new(Duration::from_secs(1), Duration::from_secs(30));
 /// Bytes that are published at once.
 const BATCH_BYTES: usize = 4 << 20;
 /// Messages that are published at once.
@@ -121,7 +121,7 @@ impl Puller {
             failures = failures.saturating_add(1);
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause(failures)) => {}
+                () = tokio::time::sleep(PAUSES.at(u64::from(failures), fraction())) => {}
             }
         }
     }
@@ -163,13 +163,6 @@ fn fatal(error: &Error) -> bool {
             | Error::Position { .. }
             | Error::Bus(Bus::Denied(_) | Bus::ServerTooOld { .. } | Bus::Unsafe { .. })
     )
-}
-
-/// Full jitter: anything up to the doubled pause, so that many who failed together do not come back together.
-fn pause(failures: u32) -> Duration {
-    let (first, longest) = PAUSES;
-    let most = first.saturating_mul(1 << failures.min(8)).min(longest);
-    most.mul_f64(0.1 + 0.9 * fraction())
 }
 
 /// A random number from 0 to 1.
@@ -226,9 +219,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_up_to_a_limit_and_differ() {
-        assert!(pause(1) <= Duration::from_secs(1));
-        assert!((0..50).all(|n| pause(n) <= PAUSES.1 && pause(n) > Duration::ZERO));
-        assert!((0..20).map(|_| pause(6)).collect::<std::collections::HashSet<_>>().len() > 1);
+    fn pauses_differ_over_the_whole_interval() {
+        let pauses: Vec<Duration> = (0..200).map(|_| PAUSES.at(9, fraction())).collect();
+        assert!(pauses.iter().all(|pause| *pause <= PAUSES.longest));
+        // That none of 200 lies in the first tenth has a chance below 10^-9, in the upper half of 2^-200.
+        assert!(pauses.iter().any(|pause| *pause < PAUSES.longest / 10), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause > PAUSES.longest / 2), "{pauses:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Identifiers, instants, digests and error kinds that every layer shares.
+//! Identifiers, instants, digests, error kinds and pauses that every layer shares.
 //!
 //! Pure: no clock, no files, no network. Nothing enters this crate unless at least two layers need it.
 
@@ -6,9 +6,11 @@ pub mod columns;
 pub mod digest;
 pub mod error;
 pub mod id;
+pub mod pause;
 pub mod time;
 
 pub use digest::Digest;
 pub use error::{Classified, Code, ErrorKind};
 pub use id::{CycleId, DeploymentName, ProjectName, RunId, SourceName};
+pub use pause::Pauses;
 pub use time::Millis;

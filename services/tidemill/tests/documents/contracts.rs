@@ -58,6 +58,7 @@ fn every_header_and_column_is_named() {
         headers::WATERMARK,
         headers::DEAD_CODE,
         headers::DEAD_REASON,
+        headers::DEAD_ATTEMPTS,
         headers::DEAD_POSITION,
         headers::DEAD_STREAM,
         headers::DEAD_SEQ,

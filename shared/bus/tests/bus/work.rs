@@ -8,6 +8,7 @@ use tidemill_bus::{
     BatchPublisher, DeadJob, DeadLetterFn, Error, Headers, Notices, OrderedReader, Retention, StreamSpec, WorkQueue,
     WorkSpec, trace,
 };
+use tidemill_types::Pauses;
 
 const SOON: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_millis(300);
@@ -59,13 +60,14 @@ async fn a_job_is_given_up_only_after_its_dead_letter() {
     let (stored, dead_letter) = letters();
     let mut spec = WorkSpec::new("W", "trials", dead_letter);
     spec.max_deliver = 2;
+    spec.pauses = Pauses::new(Duration::ZERO, Duration::ZERO);
     spec.ack_wait = Duration::from_millis(400);
     let mut queue = WorkQueue::open(&bus, spec).await.unwrap();
     // One fails in words, the other as if its worker had crashed every time.
     for _ in 0..2 {
         for job in queue.next_batch(2, SOON).await.unwrap() {
             if job.sequence == 1 {
-                job.nak("it failed", Duration::ZERO).await.unwrap();
+                job.fail(&Error::TimedOut("it".to_owned())).await.unwrap();
             }
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -75,7 +77,9 @@ async fn a_job_is_given_up_only_after_its_dead_letter() {
     stored.sort_by_key(|job| job.sequence);
     let found: Vec<_> = stored.iter().map(|job| (job.sequence, job.stream.as_str(), job.payload.as_ref())).collect();
     assert_eq!(found, [(1, "W", b"0".as_slice()), (2, "W", b"1".as_slice())]);
-    assert!(stored[0].reason.contains("it failed"), "{:?}", stored[0].reason);
+    let why: Vec<_> = stored.iter().map(|job| (job.code.to_string(), job.attempt, job.reason.as_str())).collect();
+    assert_eq!(why[0], ("TM0608".to_owned(), 2, "the bus did not answer it in time"));
+    assert_eq!(why[1], ("TM0616".to_owned(), 2, "W:2 was delivered 2 times without being finished"));
     assert_eq!(bus.stream_state("W").await.unwrap().messages, 0);
 }
 
@@ -87,7 +91,7 @@ async fn without_a_dead_letter_nothing_is_given_up() {
     let spec = WorkSpec { ack_wait: SHORT, ..WorkSpec::new("W", "trials", broken) };
     let mut queue = WorkQueue::open(&bus, spec).await.unwrap();
     let job = queue.next(SOON).await.unwrap().unwrap();
-    let error = job.term("bad").await.unwrap_err();
+    let error = job.term(&Error::Malformed("bad".to_owned())).await.unwrap_err();
     assert!(matches!(error, Error::DeadLetter { sequence: 1, .. }), "{error}");
     assert_eq!(queue.next(SOON).await.unwrap().unwrap().attempt, 2);
 }
@@ -152,8 +156,9 @@ async fn dead_letters_are_kept_once_with_their_origin() {
     let spec = WorkSpec { ack_wait: SHORT, ..WorkSpec::new("W", "trials", bus.dead_letters("dead.training")) };
     let mut queue = WorkQueue::open(&bus, spec).await.unwrap();
     let job = queue.next(SOON).await.unwrap().unwrap();
-    job.term("two\nlines").await.unwrap();
-    job.term("again").await.unwrap();
+    // A failure that stays is not tried again, however many deliveries are left.
+    job.fail(&Error::Malformed("two\nlines".to_owned())).await.unwrap();
+    job.term(&Error::Malformed("again".to_owned())).await.unwrap();
     let mut reader = OrderedReader::open(&bus, "D", 1).await.unwrap();
     let letters = reader.next_ready(10, 1 << 20, SOON).await.unwrap();
     let letter = letters[0].message().unwrap();
@@ -164,5 +169,7 @@ async fn dead_letters_are_kept_once_with_their_origin() {
     assert_eq!(letter.headers.get("tm-dead-stream").unwrap(), bus.incarnation("W").await.unwrap());
     assert_eq!(letter.headers.get("tm-dead-seq"), Some("1"));
     assert_eq!(letter.headers.get("tm-dead-reason"), Some("two lines"));
+    assert_eq!(letter.headers.get("tm-dead-code"), Some("TM0612"));
+    assert_eq!(letter.headers.get("tm-dead-attempts"), Some("1"));
     assert_eq!(bus.stream_state("D").await.unwrap().messages, 1);
 }

@@ -13,10 +13,11 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tidemill_spec::HttpOrigin;
+use tidemill_types::Pauses;
 use tokio::time::Instant;
 
-/// Pauses between attempts: the first, and the longest that we choose ourselves.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
+/// Pauses between attempts that we choose ourselves.
+const PAUSES: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(60));
 /// A server that asks for a longer pause is left alone until the next poll.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(900);
 /// Hops of one request.
@@ -273,8 +274,7 @@ fn away(url: &Url, error: &reqwest::Error) -> Failed {
 
 /// Anything up to the doubled pause.
 fn jitter(attempt: u32) -> Duration {
-    let most = PAUSES.0.saturating_mul(1 << attempt.min(10)).min(PAUSES.1);
-    most.mul_f64(fraction())
+    PAUSES.at(u64::from(attempt), fraction())
 }
 
 /// `Retry-After`: seconds, or an instant.
@@ -331,6 +331,6 @@ mod tests {
 
     #[test]
     fn pauses_stay_below_their_limit() {
-        assert!((1..30).all(|attempt| jitter(attempt) <= PAUSES.1));
+        assert!((1..30).all(|attempt| jitter(attempt) <= PAUSES.longest));
     }
 }

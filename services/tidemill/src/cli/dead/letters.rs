@@ -140,6 +140,7 @@ pub(super) fn row(letter: &Message, book: &Book) -> Value {
         "state": book.state(letter.seq).word(),
         "code": head(headers::DEAD_CODE),
         "reason": head(headers::DEAD_REASON),
+        "attempts": number(headers::DEAD_ATTEMPTS),
         "position": head(headers::DEAD_POSITION),
         "stream": head(headers::DEAD_STREAM),
         "event_seq": number(headers::DEAD_SEQ),
