@@ -5,8 +5,8 @@ use prost::Message;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use tidemill_contracts::events::{
-    AlertRaised, CandidateEvaluated, CandidateTrained, CleanCommitted, Notice, ProjectApplied, RawCommitted,
-    RetrainRequested, notice::Fact,
+    AlertRaised, AlertResolved, CandidateEvaluated, CandidateTrained, CleanCommitted, Notice, ProjectApplied,
+    RawCommitted, RetrainRequested, notice::Fact,
 };
 use tidemill_contracts::feature::{
     BuildTrainingSetRequest, BuildTrainingSetResponse, DescribeRequest, DescribeResponse, ReadOnlineRequest,
@@ -62,6 +62,8 @@ fn notices_keep_their_bytes() -> Result<()> {
     check("notice.candidate_evaluated", &notice(Fact::CandidateEvaluated(evaluated)))?;
     let alert = AlertRaised { rule: text("r"), severity: text("page"), text: text("t"), window_start_ms: 5 };
     check("notice.alert_raised", &notice(Fact::AlertRaised(alert)))?;
+    let resolved = AlertResolved { rule: text("r"), raised_at_ms: 5, resolved_at_ms: 6 };
+    check("notice.alert_resolved", &notice(Fact::AlertResolved(resolved)))?;
     check("notice.project_applied", &notice(Fact::ProjectApplied(ProjectApplied { spec_digest: text("d") })))
 }
 

@@ -1,4 +1,5 @@
-//! Several crates together on real servers: streams into tables, hostile input, object stores, cleaning, validation, telemetry.
+//! Several crates together on real servers: streams into tables, hostile input, object stores, cleaning, validation, silent sources,
+//! telemetry.
 
 mod cleaning;
 mod hostile;
@@ -6,6 +7,7 @@ mod ingestion;
 mod losses;
 mod privacy;
 mod s3;
+mod silence;
 mod sources;
 mod telemetry;
 mod validation;

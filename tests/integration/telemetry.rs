@@ -105,6 +105,19 @@ fn dashboards_query_what_exists() {
 }
 
 #[test]
+fn rules_of_prometheus_ask_for_what_exists() {
+    let rules = std::fs::read_to_string(infra().join("prometheus/rules/sources.yml")).unwrap();
+    let expressions: Vec<String> =
+        rules.lines().filter_map(|line| Some(line.trim().strip_prefix("expr: ")?.to_owned())).collect();
+    assert_eq!(expressions.len(), rules.matches("- alert:").count(), "each alert has an expression");
+    for (expression, seen) in expressions.iter().zip(parsed(&expressions)) {
+        for selector in list(&seen, "/metrics") {
+            assert!(labels_of(text(selector, "/0")).is_some(), "{expression}");
+        }
+    }
+}
+
+#[test]
 fn panels_say_what_they_mean_and_in_what_unit() {
     for (dashboard, content) in dashboards() {
         assert_eq!(text(&content, "/uid"), format!("tidemill-{dashboard}"));

@@ -224,8 +224,14 @@ pub(crate) struct Alert {
     pub(crate) kind: String,
     /// Start of its window.
     pub(crate) start: Millis,
-    /// Instant of event time at which it could be known.
+    /// Instant of event time at which it could be known; of a silent source, the clock's.
     pub(crate) raised_at: Millis,
+    /// The silent source that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<String>,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resolved_at: Option<Millis>,
 }
 
 /// What monitoring has seen.

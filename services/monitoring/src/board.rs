@@ -71,6 +71,18 @@ impl Board {
         self.shown.write().await.alerts.push(alert);
     }
 
+    pub(crate) async fn alerts(&self) -> Vec<Alert> {
+        self.shown.read().await.alerts.clone()
+    }
+
+    /// Puts an alert in the place of what was said of it before.
+    pub(crate) async fn settle_alert(&self, alert: Alert) {
+        let mut shown = self.shown.write().await;
+        for known in shown.alerts.iter_mut().filter(|known| known.id() == alert.id()) {
+            known.clone_from(&alert);
+        }
+    }
+
     pub(crate) async fn put_counts(&self, counts: RowCounts) {
         self.shown.write().await.counts = counts;
     }

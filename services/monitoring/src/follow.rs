@@ -25,6 +25,8 @@ pub(crate) struct Said {
     pub(crate) watermark: Option<Millis>,
     /// The newest knowledge instant among the rows.
     pub(crate) newest: Option<Millis>,
+    /// When the newest of the commits with rows was made, by its writer's clock.
+    pub(crate) committed: Option<Millis>,
 }
 
 /// What some versions brought.
@@ -39,9 +41,10 @@ impl Said {
     fn of(versions: &[VersionAdds]) -> Self {
         let watermark = versions.iter().filter_map(|v| v.metadata.get(WATERMARK_KEY)?.parse().ok()).map(Millis).max();
         let files = versions.iter().flat_map(|v| &v.files);
+        let committed = versions.iter().rev().find(|v| v.rows() > 0).map(|v| v.committed_at);
         // The upper bound of a file's statistics is rounded up by a millisecond.
         let newest = files.filter_map(|f| f.instants(columns::KNOWN_AT)).map(|(_, high)| Millis(high.0 - 1)).max();
-        Self { watermark, newest }
+        Self { watermark, newest, committed }
     }
 }
 
@@ -60,7 +63,11 @@ impl Followed {
             // A log may have been cleaned behind a checkpoint: then nothing older is known.
             let Ok(adds) = self.table.version_adds(version).await else { break };
             let one = Said::of(std::slice::from_ref(&adds));
-            said = Said { watermark: said.watermark.max(one.watermark), newest: said.newest.max(one.newest) };
+            said = Said {
+                watermark: said.watermark.max(one.watermark),
+                newest: said.newest.max(one.newest),
+                committed: said.committed.or(one.committed),
+            };
             if said.watermark.is_some() {
                 break;
             }
@@ -70,6 +77,31 @@ impl Followed {
             said.newest = newest.map(|(_, high)| Millis(high.0 - 1)).max();
         }
         Ok(said)
+    }
+
+    /// What the newest commits with rows said, one by one, oldest first. When none of those looked at had rows, what the
+    /// table holds counts as of the oldest of them.
+    pub(crate) async fn arrivals(&self, most: usize) -> Vec<Said> {
+        let (mut found, mut committed) = (Vec::new(), None);
+        let oldest = self.done.saturating_sub(LOOK_BACK);
+        for version in (oldest + 1..=self.done).rev() {
+            let Ok(adds) = self.table.version_adds(version).await else { break };
+            committed = Some(adds.committed_at);
+            let said = Said::of(std::slice::from_ref(&adds));
+            if said.newest.is_some() {
+                found.push(said);
+            }
+            if found.len() == most {
+                break;
+            }
+        }
+        if found.is_empty() {
+            let newest = self.snapshot.files().filter_map(|f| f.instants(columns::KNOWN_AT));
+            let newest = newest.map(|(_, high)| Millis(high.0 - 1)).max();
+            found.push(Said { watermark: None, newest, committed });
+        }
+        found.reverse();
+        found
     }
 
     /// The rows up to here whose `column` is at or after `from`.

@@ -2,7 +2,8 @@
 //!
 //! Consumes the prediction log (`tm.predictions.<project>.<deployment>`) and the clean tables; produces reports per
 //! calendar window of event time, alerts, and requests for retraining. Alone writes `predictions/`, `monitors/` and `lineage/`.
-//! No decision looks at a clock: windows end by the watermark of the outcomes.
+//! No decision looks at a clock: windows end by the watermark of the outcomes. Alerts on sources that fall silent do, and
+//! decide nothing.
 
 mod api;
 mod board;
@@ -16,6 +17,7 @@ mod models;
 mod monitor;
 mod publish;
 mod rows;
+mod silence;
 mod store;
 mod upkeep;
 mod windows;

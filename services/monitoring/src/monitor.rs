@@ -1,13 +1,15 @@
 //! The loop: follow predictions and outcomes, close windows, raise alerts, ask for retraining.
 //!
-//! Windows end by the watermark of the outcomes, never by a clock. The two tables are the truth: after a restart the
+//! Windows end by the watermark of the outcomes, never by a clock; only sources that fall silent are seen by one. The two tables are the truth: after a restart the
 //! open time is read from them again, and stored reports, alerts and orders say what was already concluded.
 
 use crate::Role;
 use crate::board::{Board, RowCounts};
+use crate::domain::alerts::Alert;
 use crate::domain::calendar::CalendarWindow;
 use crate::domain::join::{Join, Taken};
 use crate::domain::performance::KpiValue;
+use crate::domain::silence::Silences;
 use crate::domain::trigger::{RetrainOrder, Trigger};
 use crate::domain::watermark::Marks;
 use crate::error::MonitoringError;
@@ -15,7 +17,7 @@ use crate::follow::{Followed, Said};
 use crate::models::Models;
 use crate::rows::{OutcomeReader, PREDICTION_COLUMNS, predictions};
 use crate::store::{Store, clean_table_path};
-use crate::{publish, windows};
+use crate::{publish, silence, windows};
 use arrow::array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub(crate) struct Monitor {
     pub(crate) trigger: Trigger,
     pub(crate) join: Join,
     pub(crate) predictions: Followed,
+    pub(crate) silences: Silences,
     marks: Marks,
     outcomes: Followed,
     reader: OutcomeReader,
@@ -108,7 +111,9 @@ impl Monitor {
         }
         let outcomes = followed.remove(&label.source).ok_or_else(missing)?;
         board.reset(store.reports().await?, store.alerts().await?).await;
+        let silences = Silences::new(&spec.sources, &board.alerts().await);
         let mut monitor = Self {
+            silences,
             marks: Marks::of(spec.sources.keys().cloned()),
             models: Models::new(project, deps.registry.clone(), &deps.storage, deps.trusted.clone()),
             kpi: KpiValue::new(&spec.kpi)?,
@@ -139,11 +144,11 @@ impl Monitor {
         let closed = reports.iter().filter(|r| r.closed && Some(r.window.kind) == counting);
         self.joined = closed.map(|r| r.outcomes).sum();
 
-        let said = self.outcomes.said().await?;
-        self.note(&self.deps.spec.features.label.source.clone(), said);
-        for (source, followed) in &self.others {
+        let label = &self.deps.spec.features.label.source;
+        for (source, followed) in self.others.iter().chain([(label, &self.outcomes)]) {
             let said = followed.said().await?;
             self.marks.advance(source, said.watermark, said.newest);
+            silence::remember(&mut self.silences, source, followed).await;
         }
         let rows = self.outcomes.rows_since(&self.reader.columns(), columns::KNOWN_AT, horizon).await?;
         self.take_outcomes(&rows)?;
@@ -169,6 +174,7 @@ impl Monitor {
         for (source, followed) in &mut self.others {
             while let Some(news) = followed.next(None).await? {
                 self.marks.advance(source, news.said.watermark, news.said.newest);
+                silence::heard(&mut self.silences, source, news.said);
             }
         }
         // Predictions are read last, so that a window is not closed without those that are there.
@@ -189,11 +195,13 @@ impl Monitor {
             let complete = self.predictions_complete_until().await?;
             windows::conclude(self, watermark, complete).await?;
         }
+        silence::watch(self).await?;
         self.follow_calendar().await
     }
 
     fn note(&mut self, source: &SourceName, said: Said) {
         self.marks.advance(source, said.watermark, said.newest);
+        silence::heard(&mut self.silences, source, said);
     }
 
     fn take_outcomes(&mut self, batches: &[RecordBatch]) -> Result<(), MonitoringError> {
@@ -257,6 +265,19 @@ impl Monitor {
             info!(reason = order.reason, as_of = %order.as_of, cycle = %order.cycle_id, "retraining requested");
         }
         self.trigger.given(order);
+        Ok(())
+    }
+
+    /// Tells of an alert, then notes it, once.
+    pub(crate) async fn raise(&self, alert: Alert) -> Result<(), MonitoringError> {
+        if self.store.has_alert(&alert).await? {
+            return Ok(());
+        }
+        publish::alert(&self.deps, &alert).await?;
+        if self.store.put_alert(&alert).await? {
+            self.deps.metrics.counter(names::MONITORING_ALERTS).add(&[("monitor", alert.rule.as_str())], 1);
+            self.board.put_alert(alert).await;
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::domain::trigger::RetrainOrder;
 use crate::error::MonitoringError;
 use prost::Message as _;
 use tidemill_bus::Headers;
-use tidemill_contracts::events::{AlertRaised, Notice, RetrainRequested, notice};
+use tidemill_contracts::events::{AlertRaised, AlertResolved, Notice, RetrainRequested, notice};
 use tidemill_contracts::{headers, subjects};
 use tracing::{Instrument as _, info_span};
 
@@ -19,8 +19,21 @@ pub(crate) async fn alert(deps: &Role, alert: &Alert) -> Result<(), MonitoringEr
         text: alert.text.clone(),
         window_start_ms: alert.window.start.0,
     };
-    let id = format!("alert:{}:{}:{}:{}", deps.spec.project, deps.spec.serve.deployment, alert.window, alert.rule);
-    send(deps, ("alert", "raised"), "", notice::Fact::AlertRaised(fact), &id).await
+    send(deps, ("alert", "raised"), "", notice::Fact::AlertRaised(fact), &message_id(deps, "alert", alert)).await
+}
+
+/// Tells that what an alert was about is over; the same twice is one message for the bus.
+pub(crate) async fn resolved(deps: &Role, alert: &Alert) -> Result<(), MonitoringError> {
+    let fact = AlertResolved {
+        rule: alert.rule.clone(),
+        raised_at_ms: alert.raised_at.0,
+        resolved_at_ms: alert.resolved_at.map(|at| at.0).unwrap_or_default(),
+    };
+    send(deps, ("alert", "resolved"), "", notice::Fact::AlertResolved(fact), &message_id(deps, "resolved", alert)).await
+}
+
+fn message_id(deps: &Role, what: &str, alert: &Alert) -> String {
+    format!("{what}:{}:{}:{}", deps.spec.project, deps.spec.serve.deployment, alert.id())
 }
 
 /// Asks for a retraining; the same order twice is one message for the bus.

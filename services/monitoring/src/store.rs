@@ -30,7 +30,7 @@ impl Store {
     }
 
     fn alert_path(&self, alert: &Alert) -> String {
-        format!("{}/alerts/{}-{}.json", self.folder, alert.window, alert.rule)
+        format!("{}/alerts/{}.json", self.folder, alert.id())
     }
 
     fn order_path(&self, order: &RetrainOrder) -> String {
@@ -63,6 +63,13 @@ impl Store {
     /// Writes an alert once; false when it stands already.
     pub(crate) async fn put_alert(&self, alert: &Alert) -> Result<bool, MonitoringError> {
         self.create(&self.alert_path(alert), alert).await
+    }
+
+    /// Notes on an alert that it is over.
+    pub(crate) async fn settle_alert(&self, alert: &Alert) -> Result<(), MonitoringError> {
+        let path = self.alert_path(alert);
+        self.storage.put(&path, encode(&path, alert)?).await?;
+        Ok(())
     }
 
     /// All retraining orders, in the order of their instants.

@@ -9,7 +9,6 @@ use crate::domain::{drift, maturity};
 use crate::error::MonitoringError;
 use crate::models::Training;
 use crate::monitor::Monitor;
-use crate::publish;
 use crate::rows::with_features;
 use std::sync::Arc;
 use tidemill_contracts::prediction_log;
@@ -65,13 +64,7 @@ async fn first_report(monitor: &mut Monitor, window: CalendarWindow, closed: boo
     let possible_at = Millis(window.end().0.saturating_add(monitor.matures_within()));
     let calibration = monitor.deps.spec.evaluate.gates.calibration.clone();
     for alert in alerts(&report, calibration.as_ref(), possible_at) {
-        if !monitor.store.has_alert(&alert).await? {
-            publish::alert(&monitor.deps, &alert).await?;
-            if monitor.store.put_alert(&alert).await? {
-                monitor.deps.metrics.counter(names::MONITORING_ALERTS).add(&[("monitor", alert.rule.as_str())], 1);
-                monitor.board.put_alert(alert).await;
-            }
-        }
+        monitor.raise(alert).await?;
     }
     if let Some(order) = monitor.trigger.by_rule(&report, possible_at)? {
         monitor.give(order).await?;

@@ -160,7 +160,7 @@ fn in_project(identity: Identity, scope: &Scope) -> Vec<String> {
             all.extend(reads(&subjects::predictions_stream(project, &scope.deployment)));
             all.extend(reads(subjects::NOTICES_STREAM));
             all.extend(reads(subjects::LINEAGE_STREAM));
-            all.extend(scope.notices(&["retrain.requested", "alert.raised"]));
+            all.extend(scope.notices(&["retrain.requested", "alert.raised", "alert.resolved"]));
             all.push(format!("tm.dead.{project}.predictions"));
             all.push(format!("tm.dead.{project}.predictions-{}", scope.deployment));
             all.extend(writes_bucket(subjects::HEADS_BUCKET));

@@ -77,7 +77,8 @@ impl Page for Alerts {
         let options = options.map(|(name, href)| (name, href.to_owned()));
         html! {
             p.muted { "A " strong { "page" } " is to be looked at now, a " strong { "warning" } " in working hours. \
-                Each alert is raised once per window and rule." }
+                Each alert is raised once per window and rule; one on a silent source once per silence, and it is \
+                over when the source speaks again." }
             div.toolbar { (layout::choice("Urgency", chosen, &options)) span.muted { (format::count(self.part.found as u64)) " alerts" } }
             @if self.alerts.is_empty() {
                 (layout::empty("None of this urgency.", ""))
@@ -93,13 +94,28 @@ fn one(alert: &Alert) -> Markup {
         article.panel.alert {
             header {
                 h2 { (layout::badge(urgency(&alert.severity), &alert.severity)) " " (alert.rule.replace('_', " ")) }
-                p { (alert.kind) " from " (format::day(alert.start)) ", known " (format::time(alert.raised_at)) }
+                p { (about(alert)) }
             }
             p { (alert.text) }
             details {
                 summary { "Numbers behind it" }
                 (layout::facts(&alert.evidence.iter().map(|(name, value)| (name.as_str(), evidence(value))).collect::<Vec<_>>()))
             }
+        }
+    }
+}
+
+/// What an alert is about, and when.
+fn about(alert: &Alert) -> Markup {
+    html! {
+        @match &alert.source {
+            Some(source) => { a href={ "/data/" (source) } { (source) } ", raised " (format::time(alert.raised_at)) }
+            None => { (alert.kind) " from " (format::day(alert.start)) ", known " (format::time(alert.raised_at)) }
+        }
+        @match alert.resolved_at {
+            Some(at) => { ", over " (format::time(at)) }
+            None if alert.source.is_some() => { ", still so" }
+            None => {}
         }
     }
 }

@@ -312,10 +312,14 @@ fn feature_facts(state: &FeatureState) -> FeatureFacts {
     FeatureFacts { count: state.features.len(), watermark: state.watermark_ms }
 }
 
-/// Alerts of the newest window that has any.
+/// Alerts of the newest window that has any, and on sources that are silent now.
 fn watch_facts(counts: &Counts) -> WatchFacts {
-    let newest = counts.alerts.iter().map(|alert| alert.raised_at).max();
-    let alerts: Vec<&Alert> = counts.alerts.iter().filter(|alert| Some(alert.raised_at) == newest).collect();
+    let newest = counts.alerts.iter().filter(|alert| alert.source.is_none()).map(|alert| alert.raised_at).max();
+    let is_current = |alert: &&Alert| match alert.source {
+        Some(_) => alert.resolved_at.is_none(),
+        None => Some(alert.raised_at) == newest,
+    };
+    let alerts: Vec<&Alert> = counts.alerts.iter().filter(is_current).collect();
     WatchFacts {
         joined: counts.joined,
         alerts: alerts.len(),

@@ -7,7 +7,7 @@ use serde_json::json;
 use tidemill_metrics::wilson;
 use tidemill_spec::BoundGate;
 use tidemill_stats::Verdict;
-use tidemill_types::Millis;
+use tidemill_types::{Millis, SourceName};
 
 /// Share of features with large and real drift from which an alert is a page: no longer single feeds.
 const PAGE_SHARE: f64 = 0.5;
@@ -53,8 +53,28 @@ pub struct Alert {
     /// Window.
     #[serde(flatten)]
     pub window: CalendarWindow,
-    /// Instant of event time at which it could be known.
+    /// Instant of event time at which it could be known; of a silent source, the clock's.
     pub raised_at: Millis,
+    /// The silent source that it is about; absent: it is about the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceName>,
+    /// The commit after which the source was silent, by its instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Millis>,
+    /// When it was over; absent: it is not, or it is about a window, which stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_at: Option<Millis>,
+}
+
+impl Alert {
+    /// What makes it one alert, as a name of objects: its window and rule, and the silence if it is about one.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self.since {
+            Some(since) => format!("{}-{}-{}", self.window, self.rule, since.0),
+            None => format!("{}-{}", self.window, self.rule),
+        }
+    }
 }
 
 /// The alerts of a window's first report, none twice. `calibration` is the gate of the spec.
@@ -74,6 +94,9 @@ pub fn alerts(report: &WindowReport, calibration: Option<&BoundGate>, raised_at:
         evidence,
         window: report.window,
         raised_at,
+        source: None,
+        since: None,
+        resolved_at: None,
     };
     found.into_iter().flatten().map(alert).collect()
 }

@@ -7,6 +7,10 @@ pub mod join;
 pub mod maturity;
 pub mod performance;
 pub mod report;
+pub mod rhythm;
+pub mod silence;
+#[cfg(test)]
+mod silence_test;
 pub(crate) mod told;
 pub mod trigger;
 pub mod watermark;

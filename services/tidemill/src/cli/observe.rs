@@ -109,7 +109,7 @@ fn show(out: Output, report: &Map<String, Value>) -> Result<()> {
     let alerts = alerts.as_array().cloned().unwrap_or_default();
     let newest = alerts.len().saturating_sub(SHOWN_ALERTS);
     if !alerts.is_empty() {
-        out.rows(&["start_date", "severity", "rule", "text"], &alerts[newest..])?;
+        out.rows(&["start_date", "severity", "rule", "text", "resolved"], &alerts[newest..])?;
     }
     Ok(())
 }
@@ -193,6 +193,10 @@ async fn alerts(target: &Target, spec: &Spec) -> Vec<Value> {
     let Ok(status) = monitoring(target, spec).await else { return Vec::new() };
     let mut alerts: Vec<Value> = status.alerts_json.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
     for alert in &mut alerts {
+        let resolved = alert["resolved_at"].as_i64().map(|ms| Millis(ms).to_string());
+        if let (Some(fields), Some(resolved)) = (alert.as_object_mut(), resolved) {
+            fields.insert("resolved".to_owned(), resolved.into());
+        }
         let start = alert["start"].as_i64().map(|ms| Millis(ms).to_string().chars().take(10).collect::<String>());
         if let (Some(fields), Some(start)) = (alert.as_object_mut(), start) {
             fields.entry("start_date").or_insert_with(|| start.into());
