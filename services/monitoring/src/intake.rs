@@ -1,7 +1,7 @@
 //! The prediction log into its table, exactly once.
 
 use crate::error::MonitoringError;
-use crate::rows::log_schema;
+use crate::rows::{LogSince, log_schema};
 use crate::store::predictions_table_path;
 use crate::{Role, lineage};
 use std::sync::Arc;
@@ -20,16 +20,24 @@ use tracing::{Span, debug, info_span, warn};
 /// Wait before an intake is started again after a passing failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The conformer of the prediction log. Columns that the plan does not name are dropped: a model may be asked with
-/// more than the features of the spec.
-pub(crate) fn conform(deps: &Role) -> Result<Conform, MonitoringError> {
-    Ok(Conform::new(&log_schema(&deps.spec)?)?.with_extra(Extra::Ignore))
+/// The conformer of the prediction log and the table of logged predictions, made when absent. Columns that the plan does
+/// not name are dropped: a model may be asked with more than the features of the spec. A table that was made before the
+/// log told of the oldest input goes on without it.
+pub(crate) async fn open(deps: &Role) -> Result<(Conform, Table), MonitoringError> {
+    match open_since(deps, LogSince::Ages).await {
+        Err(MonitoringError::Table(error @ tidemill_dataset::Error::SchemaDiffers { .. })) => {
+            // What differs may be something else: then the first finding is told.
+            open_since(deps, LogSince::Before).await.map_err(|_| MonitoringError::Table(error))
+        }
+        opened => opened,
+    }
 }
 
-/// The table of logged predictions, made when absent.
-pub(crate) async fn table(deps: &Role, conform: &Conform) -> Result<Table, MonitoringError> {
+async fn open_since(deps: &Role, since: LogSince) -> Result<(Conform, Table), MonitoringError> {
+    let conform = Conform::new(&log_schema(&deps.spec, since)?)?.with_extra(Extra::Ignore);
     let path = predictions_table_path(&deps.spec.project, &deps.spec.serve.deployment);
-    Ok(Table::open_or_create(&deps.storage, &path, &conform.schema()).await?)
+    let table = Table::open_or_create(&deps.storage, &path, &conform.schema()).await?;
+    Ok((conform, table))
 }
 
 /// Runs until `stop`; passing failures, and the stream not being there before the first prediction, are waited out.

@@ -80,8 +80,7 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<(), MonitoringEr
     let Deps { bus, storage, registry, trusted, spec, options, metrics, listener } = deps;
     let deps = Arc::new(Role { bus, storage, registry, trusted, spec, options, metrics });
     let (board, committed) = (Board::default(), Arc::new(Notify::new()));
-    let conform = intake::conform(&deps)?;
-    let log = intake::table(&deps, &conform).await?;
+    let (conform, log) = intake::open(&deps).await?;
     let mut parts = JoinSet::new();
     let child = || stop.child_token();
     parts.spawn(intake::run(Arc::clone(&deps), conform, log.clone(), Arc::clone(&committed), child()));

@@ -18,11 +18,20 @@ use tidemill_types::{Millis, columns};
 pub(crate) const PREDICTION_COLUMNS: [&str; 7] =
     [log::KEY, log::AS_OF, log::ANSWERED_AT, log::MODEL, log::SCORE, log::ALERTED, log::SHADOW_SCORE];
 
+/// Which columns a table of predictions has, by its age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogSince {
+    /// It was made before the log told of the oldest input.
+    Before,
+    /// It has all columns of the contract.
+    Ages,
+}
+
 /// The prediction log as rows that can be conformed: its own columns, then every feature of the plan.
 ///
 /// # Errors
 /// When the plan does not compile.
-pub(crate) fn log_schema(spec: &Spec) -> Result<ConformSchema, MonitoringError> {
+pub(crate) fn log_schema(spec: &Spec, since: LogSince) -> Result<ConformSchema, MonitoringError> {
     let plan = Plan::compile(spec)?;
     let key = plan.entity_columns().field_with_name(plan.entity_key())?.data_type().clone();
     let own = [
@@ -39,7 +48,9 @@ pub(crate) fn log_schema(spec: &Spec) -> Result<ConformSchema, MonitoringError> 
         (log::STATUS, DataType::Utf8),
         (log::TRACE_ID, DataType::Utf8),
     ];
-    let own = own.into_iter().map(|(name, data_type)| (name.to_owned(), data_type));
+    let ages = [(log::OLDEST_INPUT, DataType::Utf8), (log::OLDEST_INPUT_AGE_S, DataType::Float64)];
+    let ages = ages.into_iter().filter(|_| since == LogSince::Ages);
+    let own = own.into_iter().chain(ages).map(|(name, data_type)| (name.to_owned(), data_type));
     let features = plan.schema().fields().iter().map(|f| (f.name().clone(), f.data_type().clone()));
     let column = |(name, data_type)| ColumnDef { name, data_type, nullable: true };
     Ok(ConformSchema {
@@ -204,7 +215,7 @@ mod tests {
     #[test]
     fn the_log_as_serving_writes_it_conforms_and_what_it_lacks_is_null() {
         let spec = tidemill_spec::Spec::parse(include_str!("../../../infra/examples/flights/project.yaml")).unwrap();
-        let conform = tidemill_conform::Conform::new(&log_schema(&spec).unwrap()).unwrap();
+        let conform = tidemill_conform::Conform::new(&log_schema(&spec, LogSince::Ages).unwrap()).unwrap();
         let text = |v: &str| -> ArrayRef { Arc::new(StringArray::from(vec![v])) };
         let batch = RecordBatch::try_from_iter([
             (log::PREDICTION_ID, text("p")),
@@ -233,6 +244,13 @@ mod tests {
         let known = rows.column_by_name(columns::KNOWN_AT).unwrap().as_primitive::<TimestampMillisecondType>();
         assert_eq!(known.value(0), 5, "known as of the instant of the prediction, not of its arrival");
         assert_eq!(rows.column_by_name("weekday").unwrap().null_count(), 1);
+        assert_eq!(
+            rows.column_by_name(log::OLDEST_INPUT_AGE_S).unwrap().null_count(),
+            1,
+            "an older serving says nothing"
+        );
+        let before = log_schema(&spec, LogSince::Before).unwrap();
+        assert!(before.columns.iter().all(|column| column.name != log::OLDEST_INPUT));
         assert_eq!(predictions(&rows).unwrap().len(), 1);
         assert_eq!(with_features(&rows, "present").unwrap().num_rows(), 1);
     }

@@ -26,3 +26,7 @@ pub const SHADOW_SCORE: &str = "tm_shadow_score";
 pub const STATUS: &str = "tm_status";
 /// Trace id, 32 hexadecimal characters (`Utf8`, nullable).
 pub const TRACE_ID: &str = "tm_trace_id";
+/// Source whose newest row was the oldest when the features were read (`Utf8`, nullable: no features were read).
+pub const OLDEST_INPUT: &str = "tm_oldest_input";
+/// Age of that row in seconds (`Float64`, nullable).
+pub const OLDEST_INPUT_AGE_S: &str = "tm_oldest_input_age_s";

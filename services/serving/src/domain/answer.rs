@@ -86,6 +86,13 @@ impl Answer {
         Ok(Tensor::column(name, datatype, values))
     }
 
+    /// The source whose newest row was the oldest, with its age in seconds; of ages that are equal, the first by name.
+    #[must_use]
+    pub fn oldest_input(&self) -> Option<(&str, f64)> {
+        let ages = self.feature_ages_s.iter().rev();
+        ages.max_by(|a, b| a.1.total_cmp(b.1)).map(|(source, age)| (source.as_str(), *age))
+    }
+
     /// Response parameters: `model_digest`, `variant`, `trace_id`, `plan_digest` and `feature_age_s.<source>`.
     #[must_use]
     pub fn parameters(&self) -> BTreeMap<String, Parameter> {
@@ -151,6 +158,14 @@ mod tests {
         assert_eq!(names(&["status", "score"]).unwrap(), ["status", "score"]);
         assert_eq!(names(&[]).unwrap().len(), OUTPUTS.len());
         assert!(names(&["scores"]).is_err());
+    }
+
+    #[test]
+    fn the_oldest_input_is_named_with_its_age() {
+        let known = [("flights", 3_000), ("airports", 1_000), ("weather", 1_000)];
+        let ages = ages_s(known.map(|(source, at)| (source.to_owned(), at)), 3_500);
+        assert_eq!(Answer { feature_ages_s: ages, ..answer() }.oldest_input(), Some(("airports", 2.5)));
+        assert_eq!(Answer { feature_ages_s: BTreeMap::new(), ..answer() }.oldest_input(), None);
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Entry {
     ) -> Result<Self, Error> {
         let rows = answer.scores.len();
         let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; rows])) };
+        let (oldest, age_s) = answer.oldest_input().unzip();
         let instant = TimestampMillisecondArray::from(vec![answered_at.0; rows]).with_timezone("UTC");
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from(answer.prediction_ids.clone())),
@@ -56,6 +57,8 @@ impl Entry {
             Arc::new(BooleanArray::from(answer.alerted.clone())),
             Arc::new(StringArray::from(answer.statuses.clone())),
             Arc::new(StringArray::from(vec![answer.trace_id.as_deref(); rows])),
+            Arc::new(StringArray::from(vec![oldest; rows])),
+            Arc::new(Float64Array::from(vec![age_s; rows])),
         ];
         let log = RecordBatch::try_new(log_schema(keys.data_type()), columns)
             .map_err(Error::arrow("assembling the log rows of an answer"))?;
@@ -130,6 +133,8 @@ fn log_schema(key: &DataType) -> SchemaRef {
         Field::new(column::ALERTED, DataType::Boolean, false),
         Field::new(column::STATUS, DataType::Utf8, false),
         Field::new(column::TRACE_ID, DataType::Utf8, true),
+        Field::new(column::OLDEST_INPUT, DataType::Utf8, true),
+        Field::new(column::OLDEST_INPUT_AGE_S, DataType::Float64, true),
     ]))
 }
 
@@ -176,7 +181,7 @@ mod tests {
             variant: "champion",
             trace_id: None,
             plan_digest: String::new(),
-            feature_ages_s: Default::default(),
+            feature_ages_s: [("weather".to_owned(), 90.5), ("flights".to_owned(), 2.0)].into(),
             scores: vec![Some(0.5); rows],
             alerted: vec![true; rows],
             prediction_ids: (0..rows).map(|i| i.to_string()).collect(),
@@ -221,11 +226,16 @@ mod tests {
             column::SHADOW_SCORE,
             column::STATUS,
             column::TRACE_ID,
+            column::OLDEST_INPUT,
+            column::OLDEST_INPUT_AGE_S,
             "x",
         ] {
             assert!(batch.column_by_name(name).is_some(), "{name}");
         }
         let shadow = batch.column_by_name(column::SHADOW_MODEL).unwrap();
         assert_eq!(shadow.as_string::<i32>().value(0), "s");
+        let oldest = batch.column_by_name(column::OLDEST_INPUT).unwrap().as_string::<i32>().value(0);
+        let age_s = batch.column_by_name(column::OLDEST_INPUT_AGE_S).unwrap().as_primitive::<Float64Type>().value(0);
+        assert_eq!((oldest, age_s), ("weather", 90.5));
     }
 }

@@ -80,6 +80,8 @@ fn every_header_and_column_is_named() {
         prediction_log::SHADOW_SCORE,
         prediction_log::STATUS,
         prediction_log::TRACE_ID,
+        prediction_log::OLDEST_INPUT,
+        prediction_log::OLDEST_INPUT_AGE_S,
     ];
     for name in names {
         assert!(text.contains(&format!("`{name}`")), "{name} does not stand in {FILE}");

@@ -116,9 +116,13 @@ async fn answer(place: &Place<'_>, out: Output, way: Way, subject: &Subject) -> 
                 "score": why["score"],
                 "as_of": why["as_of"],
                 "entity": why["entity"],
+                "oldest_input": why["oldest_input"],
             }))?;
             let inputs = why["inputs"].as_array().cloned().unwrap_or_default();
-            out.rows(&["input", "source", "rows", "first_event", "last_event", "newest_known_at", "features"], &inputs)
+            out.rows(
+                &["input", "source", "rows", "first_event", "last_event", "newest_known_at", "age_s", "features"],
+                &inputs,
+            )
         }
         (Subject::Prediction(found), Way::Up) => {
             let mut all = vec![prediction(found)];

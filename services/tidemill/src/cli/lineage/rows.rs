@@ -44,7 +44,14 @@ pub(super) async fn why(place: &Place<'_>, found: &Prediction) -> Result<Value> 
         let rows = read.get(name).map(Vec::as_slice).unwrap_or_default();
         input_row(place, name, input, rows, uses.get(name).map(Vec::as_slice).unwrap_or_default())
     };
-    let inputs: Vec<Value> = spec.features.inputs.iter().map(row).collect();
+    let mut inputs: Vec<Value> = spec.features.inputs.iter().map(row).collect();
+    let age_s = |known: &i64| as_of.0.saturating_sub(*known) / 1_000;
+    for input in &mut inputs {
+        let newest = input["input"].as_str().and_then(|name| read.get(name)?.iter().map(|o| o.known).max());
+        input["age_s"] = json!(newest.as_ref().map(age_s));
+    }
+    let oldest = inputs.iter().filter(|input| input["age_s"].is_i64()).max_by_key(|input| input["age_s"].as_i64());
+    let oldest = oldest.map(|input| json!({"source": input["source"], "age_s": input["age_s"]}));
     let entity_source = &spec.features.entity.source;
     Ok(json!({
         "prediction": found.id,
@@ -53,6 +60,7 @@ pub(super) async fn why(place: &Place<'_>, found: &Prediction) -> Result<Value> 
         "as_of": as_of.to_string(),
         "answered_at": found.answered_at.map(|at| at.to_string()),
         "entity": entity.as_ref().map(|(_, origin)| event(&names::events(&spec.project, entity_source), origin)),
+        "oldest_input": oldest,
         "inputs": inputs,
         "training": place.graph.up(&found.model_dataset(), None),
     }))
