@@ -6,6 +6,7 @@ use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::ipc::writer::StreamWriter;
 use prost::Message as _;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -101,6 +102,7 @@ fn bundle(spec: &Spec, data: &Labelled, key: &SigningKey) -> Result<BundleBytes>
         metrics: Default::default(),
         threshold: Some(0.5),
         budget: Some(0.1),
+        quality: BTreeMap::new(),
         spec_digest: Digest::of(b"spec"),
         code: "load".to_owned(),
         data_digest: Digest::of(b"data"),

@@ -47,6 +47,7 @@ pub fn render(spec: &Spec, card: &Scorecard) -> Markup {
                 (purpose(spec))
                 (gates(card))
                 (quality(card))
+                (data(card))
                 (comparisons(card))
                 (calibration(card))
                 (slices(&card.slices))
@@ -130,6 +131,29 @@ fn quality(card: &Scorecard) -> Markup {
             tr { td { "not alerted" } td.n { (at.false_negatives) } td.n { (at.true_negatives) } }
         }
         p.dim { "Precision " (number(at.precision)) ", recall " (number(at.recall)) "." }
+    }
+}
+
+fn data(card: &Scorecard) -> Markup {
+    html! {
+        h2 { "Quality of the data behind it" }
+        @if card.subject.quality.is_empty() {
+            p.dim { "It was not measured." }
+        } @else {
+            p.dim { "From 0 to 100, as validation checked the rows that were known by " (card.subject.as_of) "." }
+            table {
+                tr { th { "Source" } th.n { "Accuracy" } th.n { "Completeness" } th.n { "Consistency" } th.n { "Timeliness" } th.n { "Score" } th.n { "Rows" } }
+                @for (source, found) in &card.subject.quality {
+                    tr title=(found.formula) {
+                        td { (source) }
+                        @for value in [found.accuracy, found.completeness, found.consistency, found.timeliness, found.total] {
+                            td.n { (format!("{value:.1}")) }
+                        }
+                        td.n { (found.rows) }
+                    }
+                }
+            }
+        }
     }
 }
 

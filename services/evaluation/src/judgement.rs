@@ -169,6 +169,8 @@ fn subject(
         importance: chosen.importance.clone(),
         leaks: run.leaks.clone(),
         training_set: (set.path.clone(), set.digest.clone()),
+        // The signed ones, as the threshold.
+        quality: bundle.manifest.about.quality.clone(),
         spec_digest: run.spec_digest.clone(),
         champion: champion.map(ToString::to_string),
         opening,

@@ -17,7 +17,9 @@ use tidemill_contracts::{headers, subjects};
 use tidemill_evaluation::{Deps, Scorecard, card_path, run};
 use tidemill_features::Plan;
 use tidemill_learn::{Model, ParamValue, Params, TrainData, learner};
-use tidemill_registry::{BundleWriter, Lineage, ManifestDraft, NewVersion, Registry, SigningKey, TrustedKeys};
+use tidemill_registry::{
+    BundleWriter, DataQuality, Lineage, ManifestDraft, NewVersion, Registry, SigningKey, TrustedKeys,
+};
 use tidemill_spec::Spec;
 use tidemill_storage::{S3Options, Storage};
 use tidemill_telemetry::Metrics;
@@ -62,6 +64,20 @@ struct Place {
     set_digest: Digest,
     features: RecordBatch,
     labels: Vec<bool>,
+}
+
+/// What training notes of the data behind a candidate.
+fn data_quality(total: f64) -> DataQuality {
+    DataQuality {
+        accuracy: total,
+        completeness: total,
+        consistency: total,
+        timeliness: total,
+        total,
+        formula: "mean".to_owned(),
+        rows: 6_000,
+        commits: 3,
+    }
 }
 
 impl Place {
@@ -120,6 +136,7 @@ impl Place {
             metrics: BTreeMap::new(),
             threshold: Some(0.4),
             budget: Some(0.2),
+            quality: BTreeMap::from([("orders".to_owned(), data_quality(if cycle == "c-1" { 95.0 } else { 88.0 }))]),
             spec_digest: self.spec.digest(),
             code: "0".to_owned(),
             data_digest: self.set_digest.clone(),
@@ -217,7 +234,8 @@ async fn the_better_model_is_champion_until_a_person_says_otherwise() {
         assert_eq!(state.entry.digest.as_str(), first.model_digest);
     }
     let card: Scorecard = serde_json::from_slice(&storage.get(&judged.scorecard).await.unwrap()).unwrap();
-    assert_eq!(card.gates.len(), 4);
+    assert_eq!(card.gates.len(), 5);
+    assert_eq!(card.subject.quality["orders"], data_quality(95.0), "the quality of the data travels with the model");
     let twins = card.twins.unwrap();
     assert_eq!((twins.fitted_rows, twins.test_rows), (4_800, 900));
     assert_eq!((twins.same_features, twins.same_key), (7, 1), "{}", twins.verdict);
@@ -244,6 +262,7 @@ async fn the_better_model_is_champion_until_a_person_says_otherwise() {
         }
     };
     assert!(!judged.promoted && judged.failed_gates.contains(&"beats_champion".to_owned()), "{judged:?}");
+    assert!(judged.failed_gates.contains(&"data_quality".to_owned()), "{judged:?}");
     assert_eq!(storage.list("scorecards/shop/openings").await.unwrap().len(), 2);
 
     // A person may overrule the gates, with a reason, and take it back.

@@ -63,6 +63,7 @@ pub(crate) fn assemble(
         code: run.code.clone(),
         data_digest: digest(&set.digest)?,
         lineage: lineage(&spec.features.set, set)?,
+        quality: run.quality.clone(),
     };
     let lineage = serde_json::json!({
         "training_set": set, "windows": run.windows, "rows": run.rows, "sealed": run.sealed,

@@ -11,6 +11,7 @@ use crate::domain::rows::Rows;
 use crate::domain::space::learner_key;
 use crate::domain::windows::Windows;
 use crate::error::TrainingError;
+use crate::quality;
 use crate::store::{SetKey, audit_leaks, blocking, read_json, run_path, stretch, trial_path, write_run};
 use crate::worker::TrialJob;
 use std::collections::BTreeMap;
@@ -48,6 +49,7 @@ pub(crate) async fn open(context: &Context, request: &CycleRequest) -> Result<Ru
         code: env!("CARGO_PKG_VERSION").to_owned(),
         seed: context.spec.train.search.seed,
         training_set: None,
+        quality: BTreeMap::new(),
         windows: None,
         rows: BTreeMap::new(),
         sealed: None,
@@ -112,6 +114,7 @@ async fn training_set(context: &Context, run: &mut RunRecord) -> Result<SetRef, 
         let text = "the feature service runs another feature plan than training".to_owned();
         return Err(TrainingError::Features { text, kind: tidemill_types::ErrorKind::Conflict });
     }
+    run.quality = quality::behind(context, &set, run.as_of).await?;
     run.training_set = Some(set.clone());
     run.seconds.insert("training_set".to_owned(), began.elapsed().as_secs_f64());
     Ok(set)

@@ -16,6 +16,7 @@ mod features;
 mod lineage;
 mod notices;
 mod protocol;
+mod quality;
 mod store;
 mod worker;
 

@@ -14,16 +14,18 @@ use tidemill_contracts::feature::{
     BuildTrainingSetRequest, BuildTrainingSetResponse, DescribeRequest, DescribeResponse, ReadOnlineRequest,
     ReadOnlineResponse,
 };
-use tidemill_contracts::{headers, subjects};
+use tidemill_contracts::{headers, paths, subjects};
 use tidemill_features::Plan;
 use tidemill_learn::Model;
+use tidemill_quality::{Freshness, QualityReport, score};
 use tidemill_registry::{SigningKey, TrustedKeys};
 use tidemill_spec::Spec;
+use tidemill_stats::TableProfile;
 use tidemill_storage::{S3Options, Storage};
 use tidemill_telemetry::Metrics;
 use tidemill_testkit::Nats;
 use tidemill_training::{ColumnRole, Deps, Options, RunRecord, RunState, run, run_path};
-use tidemill_types::{Digest, Millis};
+use tidemill_types::{Digest, Millis, SourceName};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
@@ -107,6 +109,29 @@ fn training_set() -> RecordBatch {
     .unwrap()
 }
 
+/// What validation says of a commit of ten rows with some cells missing.
+async fn report(storage: &Storage, spec: &Spec, raw_version: i64, known_at: Millis, missing: i64) {
+    let numbers =
+        |gaps: i64| -> ArrayRef { Arc::new((0..10).map(|n| (n >= gaps).then_some(n)).collect::<Int64Array>()) };
+    let rows = [("order_id", numbers(0), true), ("amount", numbers(missing), true), ("region", numbers(0), true)];
+    let profile = TableProfile::of(&RecordBatch::try_from_iter_with_nullable(rows).unwrap()).unwrap();
+    let source: SourceName = "orders".parse().unwrap();
+    let freshness = Freshness::of(&spec.sources[&source], Some(known_at), known_at);
+    let report = QualityReport {
+        raw_version,
+        checked: 10,
+        quarantined: 0,
+        held: None,
+        blocked: None,
+        rules: Vec::new(),
+        score: score(&[], &profile, &freshness),
+        newest_known_at: Some(known_at),
+        profile,
+    };
+    let path = paths::profile(&spec.project, &source, raw_version);
+    storage.put(&path, serde_json::to_vec(&report).unwrap()).await.unwrap();
+}
+
 async fn streams(bus: &Bus) {
     bus.ensure_stream(&StreamSpec::new(subjects::NOTICES_STREAM, ["tm.notices.>"])).await.unwrap();
     bus.ensure_stream(&StreamSpec::new(subjects::DEAD_STREAM, ["tm.dead.>"])).await.unwrap();
@@ -154,6 +179,9 @@ async fn a_request_becomes_one_signed_candidate() {
     let server = tonic::transport::Server::builder().add_service(FeatureServiceServer::new(stored));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(features)));
 
+    for (raw_version, known_at, missing) in [(1, 1_059 * DAY, 1), (2, 1_061 * DAY, 4)] {
+        report(&storage, &spec, raw_version, Millis(known_at), missing).await;
+    }
     let (key, stop) = (SigningKey::generate().unwrap(), CancellationToken::new());
     let trusted = TrustedKeys::default().with(&key.id()).unwrap();
     let deps = Deps {
@@ -186,6 +214,12 @@ async fn a_request_becomes_one_signed_candidate() {
     let expected: Vec<f64> = serde_json::from_slice(bundle.require("examples.json").unwrap()).unwrap();
     assert_eq!(model.predict(&rows).unwrap(), expected);
     let sealed = record.sealed.clone().unwrap();
+    // Of what was known by the instant of the cycle: a tenth of one of three columns is missing, and nothing was promised.
+    let quality = &bundle.manifest.about.quality["orders"];
+    assert_eq!((quality.rows, quality.commits), (10, 1));
+    assert!((quality.completeness - 100.0 * 29.0 / 30.0).abs() < 1e-9, "{}", quality.formula);
+    assert_eq!((quality.accuracy, quality.consistency, quality.timeliness), (100.0, 100.0, 100.0));
+    assert_eq!(record.quality, bundle.manifest.about.quality);
     assert_eq!(sealed.until, Millis(1_059 * DAY));
 
     // The same request again changes nothing; the next cycle, which is taken after it, is another candidate.

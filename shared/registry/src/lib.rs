@@ -17,6 +17,6 @@ pub use alias::{AliasEntry, AliasMove, AliasState, MoveKind, MoveRequest, Previo
 pub use bundle::{Bundle, BundleBytes, BundleWriter, load, store};
 pub use error::{Error, Result};
 pub use key::{KeyId, SigningKey, TrustedKeys};
-pub use manifest::{FileEntry, Input, InputKind, Lineage, Manifest, ManifestDraft, file};
+pub use manifest::{DataQuality, FileEntry, Input, InputKind, Lineage, Manifest, ManifestDraft, file};
 pub use registry::{BUCKET, Registry};
 pub use version::{NewVersion, VersionEntry};

@@ -80,6 +80,27 @@ pub struct FileEntry {
     pub bytes: u64,
 }
 
+/// Quality of the rows of one source behind a training set, from 0 (nothing is right) to 100.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataQuality {
+    /// Share of checked values that are possible.
+    pub accuracy: f64,
+    /// Share of cells that are filled.
+    pub completeness: f64,
+    /// Share of checked rows that agree with themselves and each other.
+    pub consistency: f64,
+    /// How fresh the source was at the instant of knowledge of the model.
+    pub timeliness: f64,
+    /// Mean of the four.
+    pub total: f64,
+    /// The computation with its numbers.
+    pub formula: String,
+    /// Rows behind it, those set aside included.
+    pub rows: u64,
+    /// Commits behind it.
+    pub commits: u64,
+}
+
 /// What the maker of a bundle says; the writer adds the files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ManifestDraft {
@@ -115,6 +136,9 @@ pub struct ManifestDraft {
     pub data_digest: Digest,
     /// What else it was made from.
     pub lineage: Vec<Lineage>,
+    /// Quality of the data behind the training set, by source; empty: it was not measured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quality: BTreeMap<String, DataQuality>,
 }
 
 /// A bundle's manifest.
@@ -164,7 +188,22 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn a_manifest_from_before_quality_was_noted_is_read_and_written_as_it_was() {
+        let digest = Digest::of(b"");
+        let old = serde_json::json!({
+            "format": 1, "project": "shop", "run": "c-1", "created_at": 0, "task": "binary", "learner": "logistic",
+            "inputs": [], "target": "t", "params": {}, "seeds": {}, "metrics": {}, "threshold": null, "budget": null,
+            "spec_digest": digest, "code": "0", "data_digest": digest, "lineage": [], "files": {},
+        });
+        let manifest = Manifest::from_bytes(old.to_string().as_bytes()).unwrap();
+        assert!(manifest.about.quality.is_empty());
+        let again: serde_json::Value = serde_json::from_slice(&manifest.to_bytes().unwrap()).unwrap();
+        assert_eq!(again, old);
+    }
 
     #[test]
     fn file_names_cannot_leave_the_bundle() {

@@ -23,6 +23,7 @@ fn draft() -> ManifestDraft {
         metrics: BTreeMap::from([("valid_auc".to_owned(), 0.7725)]),
         threshold: Some(0.41),
         budget: Some(0.1),
+        quality: BTreeMap::new(),
         spec_digest: Digest::of(b"spec"),
         code: "0.1.0".to_owned(),
         data_digest: Digest::of(b"data"),

@@ -64,6 +64,10 @@ impl Spec {
         found.require(self.tidemill == 1, "tidemill", "this version reads spec format 1");
         found.require(!self.problem.owners.is_empty(), "problem.owners", "at least one owner must be named");
         found.require(self.kpi.budget > 0.0 && self.kpi.budget <= 1.0, "kpi.budget", "must lie in (0, 1]");
+        if let Some(gate) = self.evaluate.gates.quality {
+            let path = "evaluate.gates.quality.at_least";
+            found.require((0.0..=100.0).contains(&gate.at_least), path, "must lie in [0, 100]");
+        }
         found.expr("kpi.value", &self.kpi.value, &kpi_schema(), is_numeric, "a number");
         for (name, source) in &self.sources {
             check_source(&mut found, name, source);

@@ -529,6 +529,9 @@ pub struct Gates {
     pub beats_champion: BeatGate,
     /// Calibrated: upper bound of the metric at most this; absent: not asked.
     pub calibration: Option<BoundGate>,
+    /// Made from good data: the quality score of every source behind the training set at least this; absent: not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<QualityGate>,
 }
 
 impl Default for Gates {
@@ -539,6 +542,7 @@ impl Default for Gates {
             keeps_up_with_logistic: auc(-0.02),
             beats_champion: auc(0.0),
             calibration: None,
+            quality: None,
         }
     }
 }
@@ -562,6 +566,14 @@ pub struct BoundGate {
     pub metric: GateMetric,
     /// Largest allowed upper bound.
     pub at_most: f64,
+}
+
+/// A gate on the quality of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QualityGate {
+    /// Smallest allowed score, from 0 to 100.
+    pub at_least: f64,
 }
 
 /// Metrics a gate can use.

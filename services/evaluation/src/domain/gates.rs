@@ -1,8 +1,10 @@
 //! Gates on confidence bounds, never on points.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use tidemill_metrics::{BinaryReport, Difference, Estimate, PairedReport};
-use tidemill_spec::{BeatGate, BoundGate, GateMetric, Gates};
+use tidemill_registry::DataQuality;
+use tidemill_spec::{BeatGate, BoundGate, GateMetric, Gates, QualityGate};
 
 /// The verdict of one gate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,7 @@ pub(crate) fn judge(
     report: &BinaryReport,
     baselines: &[(String, PairedReport)],
     champion: &Champion<'_>,
+    quality: &BTreeMap<String, DataQuality>,
 ) -> Vec<GateVerdict> {
     let against = |(name, paired): &(String, PairedReport)| {
         let opponent = format!("the baseline \"{name}\"");
@@ -56,6 +59,7 @@ pub(crate) fn judge(
         }
     });
     verdicts.extend(gates.calibration.as_ref().map(|gate| bounded(gate, report)));
+    verdicts.extend(gates.quality.map(|gate| well_kept(gate, quality)));
     verdicts
 }
 
@@ -138,6 +142,34 @@ fn bounded(gate: &BoundGate, report: &BinaryReport) -> GateVerdict {
     }
 }
 
+/// The worst source decides: a model is as good as the data that it knows least well.
+fn well_kept(gate: QualityGate, quality: &BTreeMap<String, DataQuality>) -> GateVerdict {
+    let worst = quality.iter().min_by(|a, b| a.1.total.total_cmp(&b.1.total));
+    let passed = worst.is_some_and(|(_, worst)| worst.total >= gate.at_least);
+    let sentence = match worst {
+        Some((source, worst)) => format!(
+            "the data of {source} behind the training set score {:.1} of 100 (accuracy {:.1}, completeness {:.1}, \
+             consistency {:.1}, timeliness {:.1}), the lowest of {} sources; {:.1} are asked",
+            worst.total,
+            worst.accuracy,
+            worst.completeness,
+            worst.consistency,
+            worst.timeliness,
+            quality.len(),
+            gate.at_least
+        ),
+        None => format!("the quality of the data was not measured; {:.1} are asked", gate.at_least),
+    };
+    GateVerdict {
+        gate: "data_quality".to_owned(),
+        metric: "quality_score".to_owned(),
+        measured: None,
+        limit: gate.at_least,
+        passed,
+        sentence,
+    }
+}
+
 fn metric_name(metric: GateMetric) -> &'static str {
     match metric {
         GateMetric::RocAuc => "roc_auc",
@@ -165,7 +197,13 @@ mod tests {
     fn gates(at_most: f64) -> Gates {
         let beat = BeatGate { metric: GateMetric::RocAuc, by: 0.0 };
         let calibration = Some(BoundGate { metric: GateMetric::Ece, at_most });
-        Gates { beats_baselines: beat.clone(), keeps_up_with_logistic: beat.clone(), beats_champion: beat, calibration }
+        Gates {
+            beats_baselines: beat.clone(),
+            keeps_up_with_logistic: beat.clone(),
+            beats_champion: beat,
+            calibration,
+            quality: None,
+        }
     }
 
     #[test]
@@ -175,13 +213,42 @@ mod tests {
         let better = paired_report(&weak, &good, &labels, 0.1, 1).unwrap();
         let worse = paired_report(&good, &weak, &labels, 0.1, 1).unwrap();
         let baselines = [("rule".to_owned(), better.clone())];
-        let verdicts = judge(&gates(0.9), &report, &baselines, &Champion::Absent);
+        let verdicts = judge(&gates(0.9), &report, &baselines, &Champion::Absent, &BTreeMap::new());
         assert!(verdicts.iter().all(|v| v.passed), "{verdicts:?}");
         assert_eq!(verdicts[0].gate, "beats_baselines:rule");
-        let verdicts = judge(&gates(0.0), &report, &baselines, &Champion::Compared(&worse));
+        let verdicts = judge(&gates(0.0), &report, &baselines, &Champion::Compared(&worse), &BTreeMap::new());
         let failed: Vec<_> = verdicts.iter().filter(|v| !v.passed).map(|v| v.gate.as_str()).collect();
         assert_eq!(failed, ["beats_champion", "calibration"]);
         assert!(verdicts[1].sentence.starts_with("does not surely beat"));
+    }
+
+    fn scored(total: f64) -> DataQuality {
+        DataQuality {
+            accuracy: 100.0,
+            completeness: 100.0,
+            consistency: 100.0,
+            timeliness: 4.0 * total - 300.0,
+            total,
+            formula: String::new(),
+            rows: 10,
+            commits: 1,
+        }
+    }
+
+    #[test]
+    fn the_worst_source_decides_whether_the_data_were_good_enough() {
+        let two = |orders, couriers| {
+            BTreeMap::from([("orders".to_owned(), scored(orders)), ("couriers".to_owned(), scored(couriers))])
+        };
+        let gate = QualityGate { at_least: 92.0 };
+        assert!(well_kept(gate, &two(92.0, 99.0)).passed, "the limit itself passes");
+        let refused = well_kept(gate, &two(99.0, 91.9));
+        assert_eq!((refused.gate.as_str(), refused.passed), ("data_quality", false));
+        assert!(
+            refused.sentence.contains("data of couriers") && refused.sentence.contains("91.9 of 100"),
+            "{refused:?}"
+        );
+        assert!(!well_kept(gate, &BTreeMap::new()).passed, "what nobody measured is not good enough");
     }
 
     #[test]
@@ -191,9 +258,10 @@ mod tests {
         almost[3] += 0.001;
         let paired = paired_report(&good, &almost, &labels, 0.1, 1).unwrap();
         let report = binary_report(&almost, &labels, 0.1, 1).unwrap();
-        let verdicts = judge(&gates(0.9), &report, &[], &Champion::Compared(&paired));
+        let verdicts = judge(&gates(0.9), &report, &[], &Champion::Compared(&paired), &BTreeMap::new());
         assert!(!verdicts[0].passed);
-        let verdicts = judge(&gates(0.9), &report, &[], &Champion::Incomparable("it has another feature plan"));
+        let verdicts =
+            judge(&gates(0.9), &report, &[], &Champion::Incomparable("it has another feature plan"), &BTreeMap::new());
         assert!(!verdicts[0].passed && verdicts[0].sentence.contains("another feature plan"));
     }
 

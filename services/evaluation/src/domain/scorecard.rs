@@ -9,6 +9,7 @@ use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidemill_metrics::{BinaryReport, Difference, PairedReport, binary_report, confusion, paired_report, paired_sum};
+use tidemill_registry::DataQuality;
 use tidemill_spec::Spec;
 use tidemill_types::Millis;
 
@@ -104,6 +105,9 @@ pub struct Subject {
     pub leaks: Vec<LeakNote>,
     /// Training set: path and digest.
     pub training_set: (String, String),
+    /// Quality of the data behind the training set, by source; empty: it was not measured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quality: BTreeMap<String, DataQuality>,
     /// Digest of the spec.
     pub spec_digest: String,
     /// Champion at the time of the judgement.
@@ -197,7 +201,7 @@ pub(crate) fn judge_candidate(
             (None, Some(refused)) => Champion::Incomparable(&refused.reason),
             (None, None) => Champion::Absent,
         };
-    let gates = judge(&spec.evaluate.gates, &report, &baselines, &champion);
+    let gates = judge(&spec.evaluate.gates, &report, &baselines, &champion, &subject.quality);
     let passed = gates.iter().all(|gate| gate.passed);
     let counts = confusion(scores, labels, subject.threshold)?;
     let twins = Twins::of(&rows.seen, scores, labels, report.roc_auc.value)?;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub(crate) type Shape = BTreeMap<String, BTreeSet<&'static str>>;
 
 /// Objects whose keys are data: names of sources, features, metrics and the like.
-const MAPS: [&str; 16] = [
+const MAPS: [&str; 17] = [
     "by_source",
     "roles",
     "headers",
@@ -27,6 +27,7 @@ const MAPS: [&str; 16] = [
     "values",
     "unmet",
     "slices",
+    "quality",
 ];
 
 pub(crate) fn shape(value: &Value) -> Shape {

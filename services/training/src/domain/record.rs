@@ -6,6 +6,7 @@ use crate::domain::windows::Windows;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidemill_learn::Params;
+use tidemill_registry::DataQuality;
 use tidemill_types::Millis;
 
 /// How far a run is.
@@ -170,6 +171,9 @@ pub struct RunRecord {
     pub seed: u64,
     /// The training set.
     pub training_set: Option<SetRef>,
+    /// Quality of the data behind the training set, by source.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quality: BTreeMap<String, DataQuality>,
     /// The cuts in time.
     pub windows: Option<Windows>,
     /// Rows of `train` and `validation`.

@@ -83,6 +83,9 @@ impl Page for ModelPage {
             (columns(&[panel("Calibration", "", &parts::calibration(card)), panel("What it depends on", "", &importance(&card.subject.importance))]))
             (panel("Slices", "Bias is the mean score less the share of positives; flagged where it is beyond chance.", &parts::slices(card)))
             (panel("Leak checks", "Columns that alone give the outcome away, and test rows that the fit has seen.", &parts::leaks(card)))
+            @if !card.subject.quality.is_empty() {
+                (panel("Data behind it", "Quality from 0 to 100 of the rows that were known when it was trained.", &parts::data(card)))
+            }
             (panel("Origin", "", &self.origin(card)))
         }
     }

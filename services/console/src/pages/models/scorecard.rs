@@ -75,9 +75,24 @@ pub(crate) struct Subject {
     pub(crate) importance: Vec<(String, f64)>,
     pub(crate) leaks: Vec<LeakNote>,
     pub(crate) training_set: (String, String),
+    /// Quality of the data behind the training set, by source.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) quality: BTreeMap<String, DataQuality>,
     pub(crate) spec_digest: String,
     pub(crate) champion: Option<String>,
     pub(crate) opening: String,
+}
+
+/// Quality of the rows of one source, from 0 to 100.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct DataQuality {
+    pub(crate) accuracy: f64,
+    pub(crate) completeness: f64,
+    pub(crate) consistency: f64,
+    pub(crate) timeliness: f64,
+    pub(crate) total: f64,
+    pub(crate) formula: String,
+    pub(crate) rows: u64,
 }
 
 /// A finding of the leak checks.

@@ -1,6 +1,6 @@
 //! Parts of a model's card that follow from its scorecard alone.
 
-use super::super::scorecard::Scorecard;
+use super::super::scorecard::{DataQuality, Scorecard};
 use crate::format;
 use crate::layout::{Align, State, Tile, badge, facts, table};
 use maud::{Markup, html};
@@ -118,6 +118,27 @@ pub(super) fn quality(card: &Scorecard) -> Markup {
             (format::percent(at.precision, 1)) ", recall " (format::percent(at.recall, 1)) "."
         }
     }
+}
+
+/// Quality of the data behind the training set, by source.
+pub(super) fn data(card: &Scorecard) -> Markup {
+    let heads = [
+        ("Source", Align::Text),
+        ("Accuracy", Align::Number),
+        ("Completeness", Align::Number),
+        ("Consistency", Align::Number),
+        ("Timeliness", Align::Number),
+        ("Score", Align::Number),
+        ("Rows", Align::Number),
+    ];
+    let row = |(source, found): (&String, &DataQuality)| {
+        let mut cells = vec![html! { a href={ "/data/" (source) } title=(found.formula) { (source) } }];
+        let values = [found.accuracy, found.completeness, found.consistency, found.timeliness, found.total];
+        cells.extend(values.map(|value| html! { (format::fixed(value, 1)) }));
+        cells.push(html! { (format::count(found.rows)) });
+        cells
+    };
+    table("Data behind it", &heads, &card.subject.quality.iter().map(row).collect::<Vec<_>>())
 }
 
 pub(super) fn calibration(card: &Scorecard) -> Markup {
