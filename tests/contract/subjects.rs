@@ -50,6 +50,8 @@ fn headers_are_those_of_cloudevents_and_trace_context() {
         (headers::CE_TYPE, "ce-type"),
         (headers::CE_TIME, "ce-time"),
         (headers::CE_SPECVERSION, "ce-specversion"),
+        (headers::CE_DATACONTENTTYPE, "ce-datacontenttype"),
+        (headers::CE_TRACEPARENT, "ce-traceparent"),
         (headers::CONTENT_TYPE, "content-type"),
         (headers::TRACEPARENT, "traceparent"),
         (headers::NATS_MSG_ID, "Nats-Msg-Id"),

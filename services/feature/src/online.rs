@@ -225,7 +225,7 @@ impl Consumer {
 
     fn apply(&mut self, entries: &[Entry]) -> Result<(), FeatureServiceError> {
         let events: Vec<Event<'_>> = entries.iter().filter_map(Entry::message).map(Event::of).collect();
-        let mut contexts: Vec<_> = events.iter().filter_map(|event| event.traceparent).collect();
+        let mut contexts: Vec<_> = events.iter().filter_map(|event| event.traceparent.as_deref()).collect();
         contexts.dedup();
         let span = info_span!("online apply", otel.kind = "consumer", dataset.name = %self.source, rows = Empty);
         tidemill_telemetry::follow(&span, &contexts, || {

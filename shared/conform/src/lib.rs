@@ -6,6 +6,7 @@
 
 mod arrow_body;
 mod cells;
+pub mod cloud;
 mod envelope;
 mod error;
 mod frame;
@@ -140,6 +141,13 @@ enum Format {
 
 impl Format {
     fn of(content_type: &str) -> Option<Self> {
+        // As nearly all producers write them: nothing is copied.
+        match content_type {
+            "" | JSON => return Some(Self::Document),
+            NDJSON => return Some(Self::Lines),
+            ARROW_STREAM => return Some(Self::Arrow),
+            _ => {}
+        }
         let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
         let media = parts.next().unwrap_or_default();
         let format = match media.as_str() {

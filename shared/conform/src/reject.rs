@@ -42,6 +42,10 @@ pub const BAD_COMPRESSION: Code = Code(318);
 pub const BAD_SCHEMA: Code = Code(319);
 /// One call was given more text than one batch can hold.
 pub const BATCH_FULL: Code = Code(320);
+/// An attribute that CloudEvents 1.0 does not allow, or none where it asks for one.
+pub const BAD_ATTRIBUTE: Code = Code(321);
+/// An event in JSON whose envelope cannot be read.
+pub const BAD_ENVELOPE: Code = Code(322);
 /// Conformed columns did not form a batch: a defect of Tidemill.
 pub const DEFECT: Code = Code(399);
 
@@ -59,7 +63,9 @@ pub struct Reject {
 }
 
 impl Reject {
-    pub(crate) fn whole(code: Code, reason: impl Into<String>, position: impl Into<String>) -> Self {
+    /// A message as a whole.
+    #[must_use]
+    pub fn whole(code: Code, reason: impl Into<String>, position: impl Into<String>) -> Self {
         Self { row: None, code, reason: reason.into(), position: position.into() }
     }
 }

@@ -10,6 +10,10 @@ pub const CE_TYPE: &str = "ce-type";
 pub const CE_TIME: &str = "ce-time";
 /// CloudEvents: version of the specification, `1.0`.
 pub const CE_SPECVERSION: &str = "ce-specversion";
+/// CloudEvents: media type of the data; on the bus a header of its own.
+pub const CE_DATACONTENTTYPE: &str = "ce-datacontenttype";
+/// CloudEvents, extension for distributed tracing: W3C trace context.
+pub const CE_TRACEPARENT: &str = "ce-traceparent";
 /// Media type of the body.
 pub const CONTENT_TYPE: &str = "content-type";
 /// W3C trace context.

@@ -1,6 +1,7 @@
 //! Decides what the messages of one commit amount to. Pure: no bus, no table.
 
 use crate::dedupe::Window;
+use crate::event::Event;
 use crate::writer::signed;
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::Int64Type;
@@ -12,7 +13,6 @@ use std::thread;
 use tidemill_bus::Message;
 use tidemill_conform::reject::BATCH_FULL;
 use tidemill_conform::{Conform, MessageIn, Reject};
-use tidemill_contracts::headers;
 use tidemill_dataset::VersionAdds;
 use tidemill_types::{Millis, columns};
 
@@ -109,14 +109,17 @@ impl Gathered {
     ) {
         let mut events = Vec::with_capacity(messages.len());
         for message in messages {
-            let event = Event::of(message);
-            self.last_seq = Some(event.seq());
+            self.last_seq = Some(signed(message.seq));
             self.last_stored = Some(message.published_at);
+            // Before its envelope is read.
+            if poison(signed(message.seq)) {
+                self.refuse(message, None, "TM0404", "this message ended the process twice while it was decoded", "");
+                continue;
+            }
+            let event = Event::of(message);
             self.note_headers(&event);
             if !event.has_rows {
                 self.counts.watermarks += 1;
-            } else if poison(event.seq()) {
-                self.refuse(message, None, "TM0404", "this message ended the process twice while it was decoded", "");
             } else {
                 events.push(event);
             }
@@ -138,7 +141,7 @@ impl Gathered {
 
     fn note_headers(&mut self, event: &Event<'_>) {
         self.watermark = self.watermark.max(event.watermark);
-        if let Some(parent) = event.traceparent
+        if let Some(parent) = event.traceparent.as_deref()
             && self.traceparents.len() < LINKS
             && !self.traceparents.iter().any(|known| known == parent)
         {
@@ -160,75 +163,6 @@ impl Gathered {
     }
 }
 
-/// A message with what its headers say, read once: looking a header up costs more than reading them all.
-#[derive(Clone, Debug)]
-pub struct Event<'a> {
-    /// The message.
-    pub message: &'a Message,
-    /// What tells it from every other: CloudEvents say that source and id together are unique.
-    pub identity: String,
-    /// Media type of the body; empty means JSON.
-    pub content_type: &'a str,
-    /// Instant up to which its source is complete, if its producer says so.
-    pub watermark: Option<Millis>,
-    /// W3C trace context.
-    pub traceparent: Option<&'a str>,
-    /// False for a message that carries only a watermark.
-    pub has_rows: bool,
-}
-
-impl<'a> Event<'a> {
-    /// Reads the headers of a message.
-    #[must_use]
-    pub fn of(message: &'a Message) -> Self {
-        let (mut source, mut id) = (None, None);
-        let mut event = Self {
-            message,
-            identity: String::new(),
-            content_type: "",
-            watermark: None,
-            traceparent: None,
-            has_rows: true,
-        };
-        for (name, value) in message.headers.iter() {
-            match name {
-                headers::CE_SOURCE => source = Some(value),
-                headers::CE_ID => id = Some(value),
-                headers::CE_TYPE => event.has_rows = value != headers::TYPE_WATERMARK,
-                headers::CONTENT_TYPE => event.content_type = value,
-                headers::WATERMARK => event.watermark = value.parse().ok().map(Millis),
-                headers::TRACEPARENT => event.traceparent = Some(value),
-                _ => {}
-            }
-        }
-        event.identity = match (source, id) {
-            (Some(source), Some(id)) => [source, "#", id].concat(),
-            (None, Some(id)) => id.to_owned(),
-            // Without an id nobody can say that two events are the same one.
-            _ => format!("@{}", message.seq),
-        };
-        event
-    }
-
-    /// Its sequence in the stream.
-    #[must_use]
-    pub fn seq(&self) -> i64 {
-        signed(self.message.seq)
-    }
-
-    /// As conforming wants it.
-    #[must_use]
-    pub fn input(&self) -> MessageIn<'_> {
-        MessageIn {
-            seq: self.seq(),
-            content_type: self.content_type,
-            event_id: &self.identity,
-            arrived_at: self.message.published_at,
-            body: &self.message.payload,
-        }
-    }
-}
-
 /// What a run of events amounts to.
 #[derive(Debug, Default)]
 pub struct Decoded<'a> {
@@ -247,6 +181,10 @@ pub fn decode<'a>(conform: &Conform, window: &mut Window, events: Vec<Event<'a>>
     let mut decoded = Decoded::default();
     let mut fresh: Vec<Event<'a>> = Vec::with_capacity(events.len());
     for event in events {
+        if let Some(fault) = event.fault {
+            decoded.refused.push((event.message, *fault));
+            continue;
+        }
         let mut is_new = window.note(&event.identity);
         if !is_new && !fresh.is_empty() {
             // What came first under this id may be among those not decoded yet, and be refused.
@@ -256,6 +194,8 @@ pub fn decode<'a>(conform: &Conform, window: &mut Window, events: Vec<Event<'a>>
         if is_new { fresh.push(event) } else { decoded.repeated.push(event) }
     }
     decoded.land(conform, window, &fresh);
+    // Refusals are told in the order of the stream, whatever they are about.
+    decoded.refused.sort_by_key(|(message, _)| message.seq);
     decoded
 }
 

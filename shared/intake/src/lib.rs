@@ -10,8 +10,10 @@
 //! Every sequence of the stream becomes rows, dead letters, a counted duplicate, a watermark or a counted
 //! tombstone; nothing is skipped silently.
 
+mod binary;
 mod dedupe;
 mod error;
+mod event;
 mod gather;
 mod guard;
 mod head;
@@ -19,8 +21,10 @@ mod letters;
 mod reading;
 mod writer;
 
+pub use binary::binary;
 pub use dedupe::Window;
 pub use error::IntakeError;
-pub use gather::{COUNTS_KEY, Counts, Decoded, Event, Gathered, decode};
+pub use event::Event;
+pub use gather::{COUNTS_KEY, Counts, Decoded, Gathered, decode};
 pub use head::Head;
 pub use writer::{CommitTrace, Committed, Intake, IntakeOptions, TRACEPARENT_KEY, WATERMARK_KEY};

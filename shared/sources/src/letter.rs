@@ -1,8 +1,8 @@
 //! Dead letters about whole objects, so that a refused file is found where refused events are.
 
 use crate::error::{Fault, Result};
-use crate::message::encoded;
 use tidemill_bus::{Bus, Headers, Outgoing};
+use tidemill_conform::cloud::encoded;
 use tidemill_contracts::{headers, subjects};
 use tidemill_types::{Classified as _, Digest, ProjectName, SourceName};
 

@@ -1,5 +1,6 @@
 //! Every origin end to end into the raw table, with a kill in between: each row exactly once.
 
+mod cloud_events;
 mod files;
 mod http;
 mod postgres;

@@ -1,53 +1,55 @@
 //! A request into events: bodies of rows, and CloudEvents in every mode of their HTTP binding.
 
-use super::cloud;
 use super::refusal::PushError;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
+use std::borrow::Cow;
 use tidemill_bus::{Headers, Outgoing};
+use tidemill_conform::Reject;
+use tidemill_conform::cloud::{self, BATCHED, CloudEvent, STRUCTURED};
 use tidemill_contracts::headers as names;
 use tidemill_types::{Digest, ProjectName, SourceName};
 
-/// CloudEvents, one event in JSON.
-const STRUCTURED: &str = "application/cloudevents+json";
-/// CloudEvents, a JSON array of events.
-const BATCHED: &str = "application/cloudevents-batch+json";
 /// Who produced events whose sender does not say.
 const SENDER: &str = "/tidemill/http";
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Event {
-    pub(super) id: String,
-    pub(super) source: String,
-    pub(super) kind: String,
-    /// Further attributes and extensions.
-    pub(super) others: Vec<(String, String)>,
-    pub(super) content_type: String,
+    /// What its attributes say; its data stand in the body.
+    pub(super) head: CloudEvent<'static>,
     pub(super) body: Bytes,
 }
 
 impl Event {
+    /// An event that was read in a request with this body, which it shares where it can.
+    fn of(event: CloudEvent<'_>, whole: &Bytes) -> Result<Self, PushError> {
+        let body = match event.data {
+            Some(Cow::Borrowed(part)) => whole.slice_ref(part),
+            Some(Cow::Owned(data)) => data.into(),
+            None => return Err(PushError::Event("an event without data holds no row".to_owned())),
+        };
+        let CloudEvent { id, source, kind, others, content_type, .. } = event;
+        Ok(Self { head: CloudEvent { id, source, kind, others, content_type, data: None }, body })
+    }
+
     /// The message on the bus.
     pub(super) fn message(&self, subject: &str, traceparent: Option<&str>) -> Result<Outgoing, PushError> {
         let mut head = Headers::new();
-        head.set(names::CE_SPECVERSION, "1.0")?;
-        head.set(names::CE_ID, &cloud::encoded(&self.id))?;
-        head.set(names::CE_SOURCE, &cloud::encoded(&self.source))?;
-        head.set(names::CE_TYPE, &cloud::encoded(&self.kind))?;
-        head.set(names::CONTENT_TYPE, &self.content_type)?;
-        for (name, value) in &self.others {
-            // A trace context is a header of its own on the bus.
-            let name = if name == names::TRACEPARENT { name.clone() } else { format!("ce-{name}") };
-            head.set(&name, &cloud::encoded(value))?;
+        for (name, value) in self.head.headers() {
+            head.set(&name, &value)?;
         }
         if let (None, Some(parent)) = (head.get(names::TRACEPARENT), traceparent) {
             head.set(names::TRACEPARENT, parent)?;
         }
         // The id lets the publisher ask again when an answer is lost.
-        let identity = Digest::of(format!("{subject} {} {}", self.source, self.id).as_bytes());
+        let identity = Digest::of(format!("{subject} {} {}", self.head.source, self.head.id).as_bytes());
         Ok(Outgoing::new(subject, self.body.clone()).with_headers(head).with_id(identity.as_str())?)
     }
+}
+
+fn refused(reject: Reject) -> PushError {
+    PushError::Event(reject.reason)
 }
 
 /// The events of a request.
@@ -60,8 +62,11 @@ pub(super) fn of(
     let content_type = text(headers, header::CONTENT_TYPE.as_str())?.unwrap_or_default();
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let mut events = match media.as_str() {
-        STRUCTURED => vec![cloud::structured(&body)?],
-        BATCHED => cloud::batched(&body)?,
+        STRUCTURED => vec![Event::of(CloudEvent::structured(&body).map_err(refused)?, &body)?],
+        BATCHED => {
+            let events = CloudEvent::batched(&body).map_err(refused)?;
+            events.into_iter().map(|event| Event::of(event, &body)).collect::<Result<_, _>>()?
+        }
         _ if headers.contains_key(names::CE_SPECVERSION) => vec![binary(headers, content_type, body)?],
         "" | names::JSON | names::NDJSON | names::ARROW_STREAM => {
             vec![rows(headers, content_type, body, project, source)?]
@@ -90,14 +95,15 @@ fn rows(
 ) -> Result<Event, PushError> {
     let key = text(headers, "idempotency-key")?.map(|key| unquoted(&key).to_owned());
     let trace = text(headers, names::TRACEPARENT)?.map(|value| (names::TRACEPARENT.to_owned(), value));
-    Ok(Event {
+    let head = CloudEvent {
         id: key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         source: SENDER.to_owned(),
         kind: format!("{project}.{source}"),
         others: trace.into_iter().collect(),
         content_type,
-        body,
-    })
+        data: None,
+    };
+    Ok(Event { head, body })
 }
 
 /// Idempotency keys are structured fields, so mostly in quotes.
@@ -111,14 +117,15 @@ fn binary(headers: &HeaderMap, content_type: String, body: Bytes) -> Result<Even
     for (name, value) in headers {
         let Some(attribute) = name.as_str().strip_prefix("ce-") else { continue };
         let value = value.to_str().map_err(|_| PushError::Event(format!("{name} is not ASCII: percent-encode it")))?;
-        attributes
-            .push((attribute.to_owned(), cloud::decoded(value).map_err(|e| PushError::Event(format!("{name} {e}")))?));
+        let value = cloud::attribute_value(name.as_str(), value).map_err(refused)?;
+        attributes.push((attribute.to_owned(), value.into_owned()));
     }
     if let Some(trace) = text(headers, names::TRACEPARENT)? {
         attributes.retain(|(name, _)| name != names::TRACEPARENT);
         attributes.push((names::TRACEPARENT.to_owned(), trace));
     }
-    cloud::event(attributes, content_type, body)
+    let event = CloudEvent::new(attributes, content_type, Some(Cow::Borrowed(&body))).map_err(refused)?;
+    Event::of(event, &body)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, PushError> {
@@ -127,17 +134,21 @@ fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, PushError> {
 }
 
 /// What the bus reserves, or could not hold.
-fn check(event: &Event) -> Result<(), PushError> {
+fn check(Event { head, .. }: &Event) -> Result<(), PushError> {
     let refused = |reason: String| Err(PushError::Event(reason));
-    for (name, value) in [("id", &event.id), ("source", &event.source), ("type", &event.kind)] {
+    for (name, value) in [("id", &head.id), ("source", &head.source), ("type", &head.kind)] {
         if value.is_empty() || value.len() > 512 || value.chars().any(char::is_control) {
             return refused(format!("the attribute {name} must have 1 to 512 characters, none a control character"));
         }
     }
-    if event.kind == names::TYPE_WATERMARK {
+    if head.kind == names::TYPE_WATERMARK {
         return refused(format!("the type {} is reserved for messages without rows", names::TYPE_WATERMARK));
     }
-    if event.others.len() > 32 || event.others.iter().any(|(_, value)| value.len() > 1_024) {
+    // The bus would take the data for an event of their own.
+    if cloud::is_whole(&head.content_type) != Ok(false) {
+        return refused("the data of an event cannot be an event again".to_owned());
+    }
+    if head.others.len() > 32 || head.others.iter().any(|(_, value)| value.len() > 1_024) {
         return refused("more than 32 further attributes, or one of more than 1,024 bytes".to_owned());
     }
     Ok(())
@@ -159,10 +170,10 @@ mod tests {
     #[test]
     fn rows_are_known_by_the_key_of_the_request() {
         let events = ask(&[("idempotency-key", "\"k 1\""), ("content-type", "application/json")], "{}").unwrap();
-        assert_eq!((events[0].id.as_str(), events[0].source.as_str()), ("k 1", SENDER));
+        assert_eq!((events[0].head.id.as_str(), events[0].head.source.as_str()), ("k 1", SENDER));
         let message = events[0].message("tm.events.meters.readings", None).unwrap();
         assert_eq!(message.headers.get(names::CE_ID), Some("k%201"));
-        assert_ne!(ask(&[], "{}").unwrap()[0].id, ask(&[], "{}").unwrap()[0].id);
+        assert_ne!(ask(&[], "{}").unwrap()[0].head.id, ask(&[], "{}").unwrap()[0].head.id);
     }
 
     #[test]
@@ -176,7 +187,7 @@ mod tests {
             ("content-type", "application/x-ndjson"),
         ];
         let event = ask(&given, "{}\n{}").unwrap().remove(0);
-        assert_eq!((event.id.as_str(), event.source.as_str()), ("a b", "/s/ü"));
+        assert_eq!((event.head.id.as_str(), event.head.source.as_str()), ("a b", "/s/ü"));
         let message = event.message("s", Some("00-1-2-01")).unwrap();
         assert_eq!(message.headers.get(names::CE_SOURCE), Some("/s/%C3%BC"));
         assert_eq!(message.headers.get("ce-region"), Some("north"));
@@ -198,6 +209,12 @@ mod tests {
         assert!(but("ce-id", "%c0%af").contains("UTF-8"));
         assert!(but("ce-type", names::TYPE_WATERMARK).contains("reserved"));
         assert!(refused(&base[..3], "{}").contains("type"));
+        let whole = r#"{"specversion":"1.0","id":"1","source":"s","type":"t""#;
+        let structured = |rest: &str| refused(&[("content-type", STRUCTURED)], &format!("{whole}{rest}}}"));
+        assert!(structured("").contains("without data"));
+        assert!(structured(r#","data":{},"time":"noon""#).contains("time"));
+        let again = format!(r#","data":{{}},"datacontenttype":"{STRUCTURED}""#);
+        assert!(structured(&again).contains("an event again"));
         assert!(refused(&[("content-type", BATCHED)], "[]").contains("no event"));
     }
 }

@@ -1,6 +1,5 @@
 //! Events over HTTP, for those who have no client of the bus. An answer of 202 means that the bus has the events on disk.
 
-mod cloud;
 mod event;
 mod refusal;
 
@@ -108,7 +107,7 @@ impl Push {
             "refused_rows": seen.refused,
             "refused": seen.named,
             "known_already": ack.duplicates,
-            "ids": events.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(),
+            "ids": events.iter().map(|event| event.head.id.as_str()).collect::<Vec<_>>(),
             "last_sequence": ack.last_sequence(),
         });
         Ok((StatusCode::ACCEPTED, Json(told)).into_response())
@@ -139,8 +138,8 @@ fn look(conform: &Conform, events: &[Event]) -> Result<Look, PushError> {
     for (number, event) in events.iter().enumerate() {
         let message = MessageIn {
             seq: 1,
-            content_type: &event.content_type,
-            event_id: &event.id,
+            content_type: &event.head.content_type,
+            event_id: &event.head.id,
             arrived_at: Millis(0),
             body: &event.body,
         };

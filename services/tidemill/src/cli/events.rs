@@ -285,7 +285,7 @@ async fn tail(
         };
         let Some(message) = message else { continue };
         seen += 1;
-        let mut rows = shown(&message);
+        let mut rows = shown(&tidemill_intake::binary(message));
         masked.mask(&mut rows, "data")?;
         for row in rows {
             out.line(&["seq", "arrived_at", "type", "id", "data"], &row)?;

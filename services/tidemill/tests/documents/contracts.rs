@@ -52,6 +52,8 @@ fn every_header_and_column_is_named() {
         headers::CE_TYPE,
         headers::CE_TIME,
         headers::CE_SPECVERSION,
+        headers::CE_DATACONTENTTYPE,
+        headers::CE_TRACEPARENT,
         headers::CONTENT_TYPE,
         headers::TRACEPARENT,
         headers::NATS_MSG_ID,

@@ -14,6 +14,7 @@ use tidemill_bus::{Bus, Entry, Message, OrderedReader};
 use tidemill_conform::Limits;
 use tidemill_contracts::letters::LetterState;
 use tidemill_contracts::{headers, subjects};
+use tidemill_intake::binary;
 use tidemill_types::{ProjectName, SourceName};
 
 /// Letters of a page at most, and bytes of them.
@@ -76,7 +77,7 @@ impl Pages {
                 self.at = entry.seq() + 1;
                 match entry {
                     // Later ones are of no concern: replays of this very command may have been refused again.
-                    Entry::Message(message) if message.seq <= self.end => page.push(message),
+                    Entry::Message(message) if message.seq <= self.end => page.push(binary(message)),
                     _ => {}
                 }
             }
@@ -124,7 +125,7 @@ pub(super) async fn one(bus: &Bus, seq: u64) -> Result<Message> {
     let mut reader = OrderedReader::open(bus, subjects::DEAD_STREAM, seq).await?;
     let entries = reader.next_ready(1, usize::MAX, Duration::from_secs(5)).await?;
     let found = entries.into_iter().find_map(|entry| match entry {
-        Entry::Message(message) if message.seq == seq => Some(message),
+        Entry::Message(message) if message.seq == seq => Some(binary(message)),
         _ => None,
     });
     found.ok_or_else(missing)
