@@ -5,7 +5,7 @@ use crate::error::EvaluationError;
 use crate::judgement::Judgement;
 use crate::promotion::now;
 use tidemill_contracts::events::CandidateTrained;
-use tidemill_lineage::{Place, Step, names};
+use tidemill_lineage::{Change, Place, Step, names};
 use tidemill_runtime::tell_lineage;
 use tidemill_types::{Classified as _, Digest};
 
@@ -21,6 +21,8 @@ impl<'a> Run<'a> {
     pub(crate) async fn begin(context: &'a Context, fact: &CandidateTrained, model: &'a Digest) -> Self {
         let project = &context.spec.project;
         let step = Step::new(project, names::EVALUATION, model.as_str())
+            .within(names::CYCLE, &fact.run_id)
+            .owned_by(&context.spec.problem.owners)
             .reads(Place::new(names::model(model)))
             .reads(Place::new(fact.training_set.as_str()));
         tell_lineage(&context.bus, project, &[step.start(now())]).await;
@@ -36,7 +38,7 @@ impl<'a> Run<'a> {
             Ok(_) => {
                 let card = names::scorecard(project, self.model.as_str());
                 let uri = format!("{}/{card}", self.context.storage.url());
-                self.step.writes(Place::new(card).lying_at(uri)).complete(now())
+                self.step.writes(Place::new(card).lying_at(uri).changed(Change::Create)).complete(now())
             }
         };
         tell_lineage(&self.context.bus, project, &[event]).await;

@@ -7,7 +7,7 @@ use tidemill_bus::Bus;
 use tidemill_contracts::feature::BuildTrainingSetResponse;
 use tidemill_contracts::paths;
 use tidemill_features::Plan;
-use tidemill_lineage::{Place, Step, columns, names};
+use tidemill_lineage::{Change, Place, Step, columns, names};
 use tidemill_runtime::tell_lineage;
 use tidemill_spec::Spec;
 use tidemill_types::{Classified as _, Millis};
@@ -22,7 +22,9 @@ pub(crate) struct Run<'a> {
 impl<'a> Run<'a> {
     /// Tells that it begins.
     pub(crate) async fn begin(bus: &'a Bus, spec: &'a Spec, name: &str, known_by: Millis) -> Self {
-        let step = Step::new(&spec.project, names::feature(&spec.features.set), name).about(known_by);
+        let step = Step::new(&spec.project, names::feature(&spec.features.set), name)
+            .owned_by(&spec.problem.owners)
+            .about(known_by);
         tell_lineage(bus, &spec.project, &[step.start(now())]).await;
         Self { bus, spec, step }
     }
@@ -47,6 +49,7 @@ impl<'a> Run<'a> {
                 }
                 let set = Place::new(made.path.as_str())
                     .with_rows(made.rows)
+                    .changed(Change::Create)
                     .with_schema(Arc::clone(plan.schema()))
                     .lying_at(format!("{store}/{}", made.path))
                     .with_columns(columns::features(self.spec));

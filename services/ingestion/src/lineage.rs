@@ -3,7 +3,7 @@
 use crate::{Deps, raw_table_path};
 use std::sync::Arc;
 use tidemill_intake::Committed;
-use tidemill_lineage::{Place, Step, columns, names};
+use tidemill_lineage::{Change, Place, Step, columns, names};
 use tidemill_types::SourceName;
 
 /// A commit as a run: the events after `before` into a version of the raw table.
@@ -23,5 +23,11 @@ pub(crate) fn step(deps: &Deps, source: &SourceName, committed: &Committed, befo
         events = events.with_schema(Arc::new(declared.declared_schema()));
         table = table.with_schema(declared.table_schema());
     }
-    Step::new(project, names::ingestion(source), &format!("{path}@{}", committed.version)).reads(events).writes(table)
+    if committed.version == 1 {
+        table = table.changed(Change::Create);
+    }
+    Step::new(project, names::ingestion(source), &format!("{path}@{}", committed.version))
+        .owned_by(&deps.spec.problem.owners)
+        .reads(events)
+        .writes(table)
 }

@@ -12,7 +12,7 @@ use tidemill_bus::{Entry, OrderedReader};
 use tidemill_contracts::subjects;
 use tidemill_dataset::{CommitError, Table};
 use tidemill_intake::Committed;
-use tidemill_lineage::{Place, Step, names, record};
+use tidemill_lineage::{Change, Place, Step, names, record};
 use tidemill_types::{Classified as _, ErrorKind};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -30,9 +30,12 @@ pub(crate) fn predictions(deps: &Role, done: &Committed) -> Step {
     let (project, deployment) = (&deps.spec.project, &deps.spec.serve.deployment);
     let path = predictions_table_path(project, deployment);
     let uri = format!("{}/{path}", deps.storage.url());
-    Step::new(project, names::predictions(deployment), &format!("{path}@{}", done.version))
-        .reads(Place::new(names::deployment(deployment)))
-        .writes(Place::new(path).at(done.version).with_rows(done.counts.rows).lying_at(uri))
+    let step = Step::new(project, names::predictions(deployment), &format!("{path}@{}", done.version));
+    let mut table = Place::new(path).at(done.version).with_rows(done.counts.rows).lying_at(uri);
+    if done.version == 1 {
+        table = table.changed(Change::Create);
+    }
+    step.owned_by(&deps.spec.problem.owners).reads(Place::new(names::deployment(deployment))).writes(table)
 }
 
 /// Runs until `stop`; passing failures begin again at the table's cursor.

@@ -136,6 +136,7 @@ async fn told(
 ) {
     let (project, name) = (&deployment.spec.project, &deployment.spec.serve.deployment);
     let step = Step::new(project, names::serving(name), &format!("{digest} since {}", since.0))
+        .owned_by(&deployment.spec.problem.owners)
         .reads(Place::new(names::model(digest)));
     let events = match loaded {
         Ok(None) => return,

@@ -3,14 +3,17 @@
 use crate::Context;
 use crate::domain::record::RunRecord;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tidemill_lineage::{Place, Step, columns, names};
+use tidemill_lineage::{Change, Place, Step, columns, names};
 use tidemill_runtime::tell_lineage;
 use tidemill_types::{Digest, Millis};
 
 /// The cycle as a run, as far as it is.
 fn step(context: &Context, run: &RunRecord) -> Step {
     let spec = &context.spec;
-    let mut step = Step::new(&spec.project, names::TRAINING, &run.cycle).about(run.as_of);
+    let mut step = Step::new(&spec.project, names::TRAINING, &run.cycle)
+        .within(names::CYCLE, &run.cycle)
+        .owned_by(&spec.problem.owners)
+        .about(run.as_of);
     let Some(set) = &run.training_set else { return step };
     step = step.reads(Place::new(set.path.as_str()).with_rows(set.rows));
     let digest = run.model_digest.as_deref().and_then(Digest::parse);
@@ -18,6 +21,7 @@ fn step(context: &Context, run: &RunRecord) -> Step {
     let features: Vec<String> = context.plan.schema().fields().iter().map(|field| field.name().clone()).collect();
     let model = Place::new(names::model(&digest))
         .lying_at(format!("{}/models/{digest}", context.storage.url()))
+        .changed(Change::Create)
         .with_columns(columns::score(spec, &set.path, &chosen.learner, &features));
     step.writes(model)
 }

@@ -309,9 +309,14 @@ impl<'a> Follower<'a> {
             self.memory.accept(&self.rules, &verdict.accepted)?;
         }
         self.report(&verdict, committed.version, watermark).await?;
-        let done =
-            crate::lineage::Checked { raw_version: pass.until, clean_version: committed.version, verdict: &verdict };
-        let step = crate::lineage::step(self.deps, self.source, &done, &profile);
+        let done = crate::lineage::Checked {
+            versions: &pass.versions,
+            raw_version: pass.until,
+            committed: &committed,
+            verdict: &verdict,
+            profile: &profile,
+        };
+        let step = crate::lineage::step(self.deps, self.source, &done);
         tidemill_runtime::tell_step(&self.deps.bus, &self.deps.spec.project, &step, began.elapsed()).await;
         Ok(())
     }

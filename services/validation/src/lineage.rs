@@ -2,42 +2,67 @@
 
 use crate::Deps;
 use crate::store::{clean_table_path, quarantine_table_path, raw_table_path};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tidemill_dataset::Committed;
-use tidemill_lineage::{ColumnMetrics, Place, Step, columns, names};
-use tidemill_quality::Verdict;
-use tidemill_stats::{ColumnProfile, TableProfile};
+use tidemill_dataset::{Committed, VersionAdds};
+use tidemill_lineage::{Assertion, Change, ColumnMetrics, Metrics, Place, Step, columns, names};
+use tidemill_privacy::Masks;
+use tidemill_quality::{RuleResult, Verdict};
+use tidemill_spec::{Check, Rule, Severity};
+use tidemill_stats::{ColumnProfile, Kind, TableProfile};
 use tidemill_types::SourceName;
+
+/// Shares for which quantiles are told.
+const SHARES: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
 
 /// What was checked, and where it went.
 pub(crate) struct Checked<'a> {
+    /// The raw versions that were read.
+    pub(crate) versions: &'a [VersionAdds],
     /// Newest raw version that was read.
     pub(crate) raw_version: u64,
-    /// Version of the clean table that was made.
-    pub(crate) clean_version: u64,
+    /// What was made of the clean table.
+    pub(crate) committed: &'a Committed,
     /// What became of the rows.
     pub(crate) verdict: &'a Verdict,
+    /// What is known of the rows that went on.
+    pub(crate) profile: &'a TableProfile,
 }
 
 /// A commit as a run: raw rows into clean and quarantined ones.
-pub(crate) fn step(deps: &Deps, source: &SourceName, done: &Checked<'_>, profile: &TableProfile) -> Step {
-    let project = &deps.spec.project;
+pub(crate) fn step(deps: &Deps, source: &SourceName, done: &Checked<'_>) -> Step {
+    let (project, committed) = (&deps.spec.project, done.committed);
     let (accepted, quarantined) = (done.verdict.accepted.num_rows() as u64, done.verdict.quarantined.num_rows() as u64);
+    let masks = deps.spec.sources.get(source).map(tidemill_spec::Source::masks).unwrap_or_default();
+    let rules = deps.spec.quality.get(source).map(Vec::as_slice).unwrap_or_default();
+    let sizes: Vec<u64> = done.versions.iter().flat_map(|version| &version.files).map(|file| file.size).collect();
     let raw = Place::new(raw_table_path(project, source))
         .at(done.raw_version)
         .with_rows(accepted + quarantined)
-        .with_metrics(metrics(profile));
+        .with_assertions(assertions(rules, &done.verdict.results, &masks))
+        .with_metrics(Metrics {
+            rows: done.profile.rows,
+            bytes: Some(sizes.iter().sum()),
+            files: Some(sizes.len() as u64),
+            last_updated: done.versions.last().map(|version| version.committed_at),
+            columns: metrics(done.profile, &masks),
+        })
+        .with_files(sizes);
     let place = |path: String, rows| {
         let uri = format!("{}/{path}", deps.storage.url());
         Place::new(path).with_rows(rows).lying_at(uri).with_columns(columns::cleaned(&deps.spec, source))
     };
     let clean = clean_table_path(project, source);
-    let mut clean_place = place(clean.clone(), accepted).at(done.clean_version);
+    let mut clean_place = place(clean.clone(), accepted).at(committed.version);
+    clean_place = clean_place.with_files(committed.files.iter().map(|file| file.size));
     if let Some(declared) = deps.spec.sources.get(source) {
         clean_place = clean_place.with_schema(declared.table_schema());
     }
-    let step = Step::new(project, names::validation(source), &format!("{clean}@{}", done.clean_version));
-    let step = step.reads(raw).writes(clean_place);
+    if committed.version == 1 {
+        clean_place = clean_place.changed(Change::Create);
+    }
+    let step = Step::new(project, names::validation(source), &format!("{clean}@{}", committed.version));
+    let step = step.owned_by(&deps.spec.problem.owners).reads(raw).writes(clean_place);
     if quarantined == 0 {
         return step;
     }
@@ -49,27 +74,84 @@ pub(crate) fn replayed(deps: &Deps, source: &SourceName, raw_version: u64, made:
     let (project, clean) = (&deps.spec.project, clean_table_path(&deps.spec.project, source));
     let uri = format!("{}/{clean}", deps.storage.url());
     let what = format!("{clean}@{}", made.version);
-    let place = Place::new(clean).with_rows(made.rows).lying_at(uri).at(made.version);
+    let change = if made.rows == 0 { Change::Truncate } else { Change::Overwrite };
+    let place = Place::new(clean).with_rows(made.rows).lying_at(uri).at(made.version).changed(change);
+    let place = place.with_files(made.files.iter().map(|file| file.size));
     let place = place.with_columns(columns::cleaned(&deps.spec, source));
     Step::new(project, names::validation(source), &what)
+        .owned_by(&deps.spec.problem.owners)
         .reads(Place::new(raw_table_path(project, source)).at(raw_version))
         .writes(place)
 }
 
-fn metrics(profile: &TableProfile) -> BTreeMap<String, ColumnMetrics> {
+/// What is known of the columns; of those with personal data counts and nothing else.
+fn metrics(profile: &TableProfile, masks: &Masks) -> BTreeMap<String, ColumnMetrics> {
     let of = |column: &ColumnProfile| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate of a count")]
         let distinct = column.distinct.estimate().round() as u64;
         #[expect(clippy::cast_precision_loss, reason = "the schema wants a number")]
         let count = (column.count - column.nulls) as f64;
-        let metrics = ColumnMetrics {
+        let mut metrics = ColumnMetrics {
             null_count: Some(column.nulls),
             distinct_count: Some(distinct),
             count: Some(count),
-            min: column.moments.min,
-            max: column.moments.max,
+            ..ColumnMetrics::default()
         };
+        if !masks.covers(&column.name) {
+            let moments = &column.moments;
+            (metrics.min, metrics.max) = (moments.min, moments.max);
+            #[expect(clippy::cast_precision_loss, reason = "the schema wants a number")]
+            let sum = moments.mean * moments.count as f64;
+            // A sum of instants says nothing.
+            metrics.sum = Some(sum).filter(|sum| column.kind == Kind::Numeric && moments.count > 0 && sum.is_finite());
+            let found = column.quantiles.quantiles(&SHARES).ok().flatten().unwrap_or_default();
+            metrics.quantiles = SHARES.iter().map(f64::to_string).zip(found).filter(|(_, at)| at.is_finite()).collect();
+        }
         (column.name.clone(), metrics)
     };
     profile.columns.iter().map(of).collect()
+}
+
+/// What the rules found. Of rules on columns with personal data only counts are told.
+fn assertions(rules: &[Rule], results: &[RuleResult], masks: &Masks) -> Vec<Assertion> {
+    let of = |result: &RuleResult| {
+        let rule = rules.iter().find(|rule| rule.id == result.id)?;
+        let (kind, content, content_type) = match (&rule.check, kind(&rule.check)?) {
+            (Check::Expr(text), (kind, _)) => (kind, text.clone(), "expression"),
+            (_, (kind, asked)) => (kind, asked.to_string(), "json"),
+        };
+        let columns = rule.columns();
+        let is_personal = columns.iter().any(|column| masks.covers(column))
+            || rule.conditions().iter().any(|text| masks.columns().any(|column| text.contains(column)));
+        let failed = format!("{} of {} failed", result.failed, result.checked);
+        Some(Assertion {
+            assertion: kind,
+            success: if result.on_commit { !result.commit_failed } else { result.failed == 0 },
+            column: columns.first().filter(|_| columns.len() == 1).map(|&column| column.to_owned()),
+            severity: if result.severity == Severity::Warn { "warn" } else { "error" },
+            name: result.id.clone(),
+            expected: Some(match rule.mostly {
+                Some(share) => format!("{share} of the rows pass"),
+                None if result.on_commit => "the commit passes".to_owned(),
+                None => "no row fails".to_owned(),
+            }),
+            actual: Some(result.observed.clone().filter(|_| !is_personal).unwrap_or(failed)),
+            content: Some(content),
+            content_type: Some(content_type),
+            params: BTreeMap::from([
+                ("checked".to_owned(), json!(result.checked)),
+                ("failed".to_owned(), json!(result.failed)),
+                ("onFail".to_owned(), json!(result.severity)),
+            ]),
+        })
+    };
+    results.iter().filter_map(of).collect()
+}
+
+/// The key of a check, and what stands behind it.
+fn kind(check: &Check) -> Option<(String, Value)> {
+    match serde_json::to_value(check).ok()? {
+        Value::Object(fields) => fields.into_iter().next(),
+        _ => None,
+    }
 }

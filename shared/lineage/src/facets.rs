@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use tidemill_types::Millis;
 
-fn facet(name: &str, version: &str, fields: Value) -> Value {
+pub(crate) fn facet(name: &str, version: &str, fields: Value) -> Value {
     let mut all = Map::new();
     all.insert("_producer".to_owned(), PRODUCER.into());
     let url = format!("https://openlineage.io/spec/facets/{version}/{name}.json#/$defs/{name}");
@@ -39,37 +39,65 @@ pub fn data_source(name: &str, uri: &str) -> Value {
     facet("DatasourceDatasetFacet", "1-0-1", json!({"name": name, "uri": uri}))
 }
 
+/// How much of a dataset a run read or wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    /// Rows.
+    #[serde(rename = "rowCount", skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Bytes of the files.
+    #[serde(rename = "size", skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Files.
+    #[serde(rename = "fileCount", skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
+}
+
+/// How much a run read.
+#[must_use]
+pub fn input_statistics(volume: &Volume) -> Value {
+    facet("InputStatisticsInputDatasetFacet", "1-0-0", json!(volume))
+}
+
 /// How much a run wrote.
 #[must_use]
-pub fn output_statistics(rows: u64) -> Value {
-    facet("OutputStatisticsOutputDatasetFacet", "1-0-2", json!({"rowCount": rows}))
+pub fn output_statistics(volume: &Volume) -> Value {
+    facet("OutputStatisticsOutputDatasetFacet", "1-0-2", json!(volume))
 }
 
-/// What is known of the values of one column.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ColumnMetrics {
-    /// Rows without a value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub null_count: Option<u64>,
-    /// Different values.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub distinct_count: Option<u64>,
-    /// Rows with a value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub count: Option<f64>,
-    /// Smallest value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min: Option<f64>,
-    /// Largest value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max: Option<f64>,
+/// What a run did to a dataset as a whole; one that adds to it does nothing of the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Change {
+    /// It was not there before.
+    Create,
+    /// What stood in it was replaced.
+    Overwrite,
+    /// What stood in it was taken away.
+    Truncate,
 }
 
-/// What is known of the values of a dataset.
+/// What a run did to a dataset as a whole.
 #[must_use]
-pub fn data_quality_metrics(rows: u64, columns: &BTreeMap<String, ColumnMetrics>) -> Value {
-    facet("DataQualityMetricsInputDatasetFacet", "1-0-3", json!({"rowCount": rows, "columnMetrics": columns}))
+pub fn lifecycle(change: Change) -> Value {
+    facet("LifecycleStateChangeDatasetFacet", "1-0-1", json!({"lifecycleStateChange": change}))
+}
+
+fn owners(of: &BTreeMap<String, String>) -> Value {
+    json!({"owners": of.iter().map(|(role, name)| json!({"name": name, "type": role})).collect::<Vec<_>>()})
+}
+
+/// Who answers for a job: role → person or team.
+#[must_use]
+pub fn owners_of_job(of: &BTreeMap<String, String>) -> Value {
+    facet("OwnershipJobFacet", "1-0-1", owners(of))
+}
+
+/// Who answers for a dataset: role → person or team.
+#[must_use]
+pub fn owners_of_dataset(of: &BTreeMap<String, String>) -> Value {
+    facet("OwnershipDatasetFacet", "1-0-1", owners(of))
 }
 
 /// How an input column takes part in an output column.
@@ -142,6 +170,25 @@ pub fn error_message(message: &str) -> Value {
 #[must_use]
 pub fn nominal_time(at: Millis) -> Value {
     facet("NominalTimeRunFacet", "1-0-1", json!({"nominalStartTime": at.to_string()}))
+}
+
+/// What ran: Tidemill in its version.
+#[must_use]
+pub fn processing_engine() -> Value {
+    let version = env!("CARGO_PKG_VERSION");
+    facet("ProcessingEngineRunFacet", "1-1-1", json!({"version": version, "name": "tidemill"}))
+}
+
+/// What kind of job it is: each run has a beginning and an end.
+#[must_use]
+pub fn job_type() -> Value {
+    facet("JobTypeJobFacet", "2-0-4", json!({"processingType": "BATCH", "integration": "TIDEMILL", "jobType": "JOB"}))
+}
+
+/// The run that this run is a part of.
+#[must_use]
+pub fn parent(namespace: &str, job: &str, run_id: &str) -> Value {
+    facet("ParentRunFacet", "1-2-0", json!({"run": {"runId": run_id}, "job": {"namespace": namespace, "name": job}}))
 }
 
 /// Tidemill's own facet of datasets: which part of one a run read or wrote.

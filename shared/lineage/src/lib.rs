@@ -8,13 +8,17 @@ mod event;
 pub mod facets;
 mod graph;
 pub mod names;
+mod place;
 pub mod record;
 mod step;
+mod values;
 
 pub use event::{Dataset, EventType, Job, Run, RunEvent};
-pub use facets::{ColumnMetrics, InputField, OutputColumn, Transformation};
+pub use facets::{Change, InputField, OutputColumn, Transformation};
 pub use graph::{ColumnHop, Graph, Hop, Node};
-pub use step::{Place, Step};
+pub use place::Place;
+pub use step::Step;
+pub use values::{Assertion, ColumnMetrics, Metrics};
 
 /// Who makes the events, as OpenLineage wants it: a URI.
 pub const PRODUCER: &str = concat!("https://tidemill.example/", env!("CARGO_PKG_VERSION"));

@@ -51,6 +51,8 @@ pub fn feature(set: &str) -> String {
     format!("feature.{set}")
 }
 
+/// The job that a cycle is: training and judging are parts of it.
+pub const CYCLE: &str = "cycle";
 /// The job that trains.
 pub const TRAINING: &str = "training";
 /// The job that judges candidates.

@@ -1,115 +1,23 @@
 //! One run of a job: what it read and what it wrote.
 
-use crate::event::{Dataset, EventType, Facets, Job, Run, RunEvent, SCHEMA_URL};
-use crate::facets::{self, ColumnMetrics, OutputColumn};
-use crate::{PRODUCER, names};
-use arrow::datatypes::SchemaRef;
+use crate::event::{EventType, Facets, Job, Run, RunEvent, SCHEMA_URL};
+use crate::place::Place;
+use crate::{PRODUCER, facets, names};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use tidemill_types::{Millis, ProjectName};
 
-/// A dataset as a run read or wrote it.
-#[derive(Clone, Debug, Default)]
-pub struct Place {
-    name: String,
-    version: Option<u64>,
-    first: Option<i64>,
-    last: Option<i64>,
-    schema: Option<SchemaRef>,
-    uri: Option<String>,
-    rows: Option<u64>,
-    metrics: BTreeMap<String, ColumnMetrics>,
-    columns: BTreeMap<String, OutputColumn>,
-}
-
-impl Place {
-    /// A dataset by its name.
-    #[must_use]
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
-    }
-
-    /// At a version: read up to it, or made it.
-    #[must_use]
-    pub fn at(mut self, version: u64) -> Self {
-        self.version = Some(version);
-        self
-    }
-
-    /// The sequences of a stream, or of a log of versions, that were read.
-    #[must_use]
-    pub fn between(mut self, first: Option<i64>, last: Option<i64>) -> Self {
-        (self.first, self.last) = (first, last);
-        self
-    }
-
-    /// Its columns.
-    #[must_use]
-    pub fn with_schema(mut self, schema: SchemaRef) -> Self {
-        self.schema = Some(schema);
-        self
-    }
-
-    /// Where it lies.
-    #[must_use]
-    pub fn lying_at(mut self, uri: impl Into<String>) -> Self {
-        self.uri = Some(uri.into());
-        self
-    }
-
-    /// Rows that were read or written.
-    #[must_use]
-    pub fn with_rows(mut self, rows: u64) -> Self {
-        self.rows = Some(rows);
-        self
-    }
-
-    /// What is known of its values.
-    #[must_use]
-    pub fn with_metrics(mut self, metrics: BTreeMap<String, ColumnMetrics>) -> Self {
-        self.metrics = metrics;
-        self
-    }
-
-    /// Which of its columns came from which.
-    #[must_use]
-    pub fn with_columns(mut self, columns: BTreeMap<String, OutputColumn>) -> Self {
-        self.columns = columns;
-        self
-    }
-
-    fn dataset(&self, namespace: &str, is_output: bool) -> Dataset {
-        let mut facets = Facets::new();
-        facets.extend(self.schema.as_ref().map(|schema| ("schema".to_owned(), facets::schema(schema))));
-        facets.extend(self.version.map(|v| ("version".to_owned(), facets::version(&v.to_string()))));
-        facets.extend(self.uri.as_ref().map(|uri| ("dataSource".to_owned(), facets::data_source(&self.name, uri))));
-        if self.first.or(self.last).is_some() {
-            facets.insert("tidemill_part".to_owned(), facets::part(self.first, self.last));
-        }
-        if !self.columns.is_empty() {
-            facets.insert("columnLineage".to_owned(), facets::column_lineage(&self.columns));
-        }
-        let (mut input_facets, mut output_facets) = (Facets::new(), Facets::new());
-        if is_output {
-            output_facets
-                .extend(self.rows.map(|rows| ("outputStatistics".to_owned(), facets::output_statistics(rows))));
-        } else if !self.metrics.is_empty() {
-            let metrics = facets::data_quality_metrics(self.rows.unwrap_or_default(), &self.metrics);
-            input_facets.insert("dataQualityMetrics".to_owned(), metrics);
-        }
-        Dataset { namespace: namespace.to_owned(), name: self.name.clone(), facets, input_facets, output_facets }
-    }
-}
-
 /// One run of a job.
 #[derive(Clone, Debug)]
 pub struct Step {
-    namespace: String,
+    pub(crate) namespace: String,
     job: String,
     run_id: String,
     inputs: Vec<Place>,
     outputs: Vec<Place>,
     about: Option<Millis>,
+    pub(crate) owners: BTreeMap<String, String>,
+    parent: Option<(String, String)>,
 }
 
 impl Step {
@@ -119,7 +27,8 @@ impl Step {
     pub fn new(project: &ProjectName, job: impl Into<String>, what: &str) -> Self {
         let (namespace, job) = (names::namespace(project), job.into());
         let run_id = id(&format!("{namespace}\n{job}\n{what}"));
-        Self { namespace, job, run_id, inputs: Vec::new(), outputs: Vec::new(), about: None }
+        let (inputs, outputs, owners) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { namespace, job, run_id, inputs, outputs, about: None, owners, parent: None }
     }
 
     /// Reads this.
@@ -140,6 +49,20 @@ impl Step {
     #[must_use]
     pub fn about(mut self, at: Millis) -> Self {
         self.about = Some(at);
+        self
+    }
+
+    /// These answer for the job and for what it writes: role → person or team.
+    #[must_use]
+    pub fn owned_by(mut self, owners: &BTreeMap<String, String>) -> Self {
+        self.owners.clone_from(owners);
+        self
+    }
+
+    /// Is a part of a run of another job of the project.
+    #[must_use]
+    pub fn within(mut self, job: &str, what: &str) -> Self {
+        self.parent = Some((job.to_owned(), id(&format!("{}\n{job}\n{what}", self.namespace))));
         self
     }
 
@@ -169,14 +92,22 @@ impl Step {
 
     fn event(&self, event_type: EventType, at: Millis, mut facets: Facets) -> RunEvent {
         facets.extend(self.about.map(|at| ("nominalTime".to_owned(), facets::nominal_time(at))));
+        facets.insert("processing_engine".to_owned(), facets::processing_engine());
+        if let Some((job, run_id)) = &self.parent {
+            facets.insert("parent".to_owned(), facets::parent(&self.namespace, job, run_id));
+        }
+        let mut of_job = Facets::from([("jobType".to_owned(), facets::job_type())]);
+        if !self.owners.is_empty() {
+            of_job.insert("ownership".to_owned(), facets::owners_of_job(&self.owners));
+        }
         let datasets = |places: &[Place], outputs: bool| {
-            places.iter().map(|place| place.dataset(&self.namespace, outputs)).collect()
+            places.iter().map(|place| place.dataset(self, event_type, outputs)).collect()
         };
         RunEvent {
             event_type,
             event_time: at.to_string(),
             run: Run { run_id: self.run_id.clone(), facets },
-            job: Job { namespace: self.namespace.clone(), name: self.job.clone(), facets: Facets::new() },
+            job: Job { namespace: self.namespace.clone(), name: self.job.clone(), facets: of_job },
             inputs: datasets(&self.inputs, false),
             outputs: datasets(&self.outputs, true),
             producer: PRODUCER.to_owned(),
@@ -203,6 +134,7 @@ fn id(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Change;
 
     #[test]
     fn the_same_work_is_the_same_run_and_its_id_a_uuid() {
@@ -225,8 +157,33 @@ mod tests {
         assert_eq!(event["inputs"][0]["facets"]["tidemill_part"]["lastSequence"], 9);
         assert_eq!(event["outputs"][0]["facets"]["version"]["datasetVersion"], "12");
         assert_eq!(event["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"], 4);
+        assert_eq!(event["run"]["facets"]["processing_engine"]["name"], "tidemill");
         let failed = serde_json::to_value(step.fail(Millis(0), "TM0001: no")).unwrap();
         assert_eq!(failed["run"]["facets"]["errorMessage"]["message"], "TM0001: no");
         assert_eq!(failed["run"]["runId"], event["run"]["runId"]);
+    }
+
+    #[test]
+    fn an_event_says_who_answers_for_it_what_it_is_part_of_and_what_it_made() {
+        let owners = BTreeMap::from([("technical".to_owned(), "ml-team".to_owned())]);
+        let step = Step::new(&"flights".parse().unwrap(), names::TRAINING, "c1")
+            .within(names::CYCLE, "c1")
+            .owned_by(&owners)
+            .reads(Place::new("training/flights/c1").with_rows(9).with_files([40, 2]))
+            .writes(Place::new("model/1").changed(Change::Create));
+        let begun = serde_json::to_value(step.start(Millis(0))).unwrap();
+        let ended = serde_json::to_value(step.complete(Millis(0))).unwrap();
+        let owner = &ended["job"]["facets"]["ownership"]["owners"][0];
+        assert_eq!((&owner["name"], &owner["type"]), (&"ml-team".into(), &"technical".into()));
+        assert_eq!(&ended["outputs"][0]["facets"]["ownership"]["owners"][0], owner);
+        let parent = &ended["run"]["facets"]["parent"];
+        assert_eq!(parent["job"]["name"], names::CYCLE);
+        let cycle = Step::new(&"flights".parse().unwrap(), names::CYCLE, "c1");
+        assert_eq!(parent["run"]["runId"], cycle.run_id());
+        let read = &ended["inputs"][0]["inputFacets"]["inputStatistics"];
+        assert_eq!((&read["rowCount"], &read["size"], &read["fileCount"]), (&9.into(), &42.into(), &2.into()));
+        assert_eq!(ended["outputs"][0]["facets"]["lifecycleStateChange"]["lifecycleStateChange"], "CREATE");
+        assert!(begun["outputs"][0]["facets"].get("lifecycleStateChange").is_none(), "nothing is made yet");
+        assert!(begun["inputs"][0].get("inputFacets").is_none(), "nothing is read yet");
     }
 }

@@ -3,6 +3,7 @@
 Arguments: a file of JSON lines, each with the event as text in "event". Prints what was seen as JSON.
 """
 
+import enum
 import inspect
 import json
 import sys
@@ -20,9 +21,20 @@ FACETS = {
     "dataSource": facet_v2.datasource_dataset.DatasourceDatasetFacet,
     "columnLineage": facet_v2.column_lineage_dataset.ColumnLineageDatasetFacet,
     "dataQualityMetrics": facet_v2.data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet,
+    "dataQualityAssertions": facet_v2.data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet,
+    "inputStatistics": facet_v2.input_statistics_input_dataset.InputStatisticsInputDatasetFacet,
+    "ownership": facet_v2.ownership_dataset.OwnershipDatasetFacet,
+    "lifecycleStateChange": facet_v2.lifecycle_state_change_dataset.LifecycleStateChangeDatasetFacet,
+    "processing_engine": facet_v2.processing_engine_run.ProcessingEngineRunFacet,
+    "parent": facet_v2.parent_run.ParentRunFacet,
     "outputStatistics": facet_v2.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet,
     "nominalTime": facet_v2.nominal_time_run.NominalTimeRunFacet,
     "errorMessage": facet_v2.error_message_run.ErrorMessageRunFacet,
+}
+
+OF_JOBS = {
+    "ownership": facet_v2.ownership_job.OwnershipJobFacet,
+    "jobType": facet_v2.job_type_job.JobTypeJobFacet,
 }
 
 
@@ -33,6 +45,10 @@ def structure(kind, value):
         if value is None:
             return None
         return structure(next(a for a in arguments if a is not type(None)), value)
+    if kind is typing.Any:
+        return value
+    if inspect.isclass(kind) and issubclass(kind, enum.Enum):
+        return kind(value)
     if origin is list:
         return [structure(arguments[0], item) for item in value]
     if origin is dict:
@@ -56,13 +72,13 @@ def structure(kind, value):
     return value
 
 
-def facets(given):
+def facets(given, known=FACETS):
     made = {}
     for name, value in (given or {}).items():
         if name.startswith("tidemill_"):
             assert value["_producer"] and value["_schemaURL"]
             continue
-        made[name] = structure(FACETS[name], value)
+        made[name] = structure(known[name], value)
     return made
 
 
@@ -82,7 +98,7 @@ def event(value):
         eventType=event_v2.RunState[value["eventType"]],
         eventTime=value["eventTime"],
         run=event_v2.Run(value["run"]["runId"], facets=facets(value["run"]["facets"])),
-        job=event_v2.Job(value["job"]["namespace"], value["job"]["name"], facets=facets(value["job"]["facets"])),
+        job=event_v2.Job(value["job"]["namespace"], value["job"]["name"], facets=facets(value["job"]["facets"], OF_JOBS)),
         inputs=datasets(event_v2.InputDataset, value["inputs"], "inputFacets"),
         outputs=datasets(event_v2.OutputDataset, value["outputs"], "outputFacets"),
         producer=value["producer"],
@@ -98,6 +114,7 @@ def main():
         assert Serde.to_dict(made)["run"]["runId"] == value["run"]["runId"]
         kinds[value["job"]["name"].split(".")[0]][value["eventType"]] += 1
         runs[value["run"]["runId"]].append(value["eventType"])
+        seen.update(list(value["run"]["facets"]) + [f"job.{name}" for name in value["job"]["facets"]])
         for dataset in value["inputs"] + value["outputs"]:
             for group in ("facets", "inputFacets", "outputFacets"):
                 seen.update(dataset.get(group, {}).keys())

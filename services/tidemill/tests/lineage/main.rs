@@ -94,7 +94,22 @@ async fn every_event_is_one_of_openlineage(demo: &Demo) {
         assert!(seen["jobs"][job]["START"].as_u64() > Some(0), "{job}: {seen:#}");
         assert_eq!(seen["jobs"][job]["START"], seen["jobs"][job]["COMPLETE"], "{job}: {seen:#}");
     }
-    for facet in ["schema", "columnLineage", "version", "dataSource", "dataQualityMetrics", "outputStatistics"] {
+    for facet in [
+        "schema",
+        "columnLineage",
+        "version",
+        "dataSource",
+        "dataQualityMetrics",
+        "dataQualityAssertions",
+        "inputStatistics",
+        "outputStatistics",
+        "ownership",
+        "lifecycleStateChange",
+        "processing_engine",
+        "parent",
+        "job.ownership",
+        "job.jobType",
+    ] {
         assert!(seen["facets"][facet].as_u64() > Some(0), "{facet}: {seen:#}");
     }
     assert_eq!(seen["unpaired"], 0, "every run begins and ends: {seen:#}");
