@@ -220,6 +220,7 @@ def model():
         panel("Outcomes joined", "Outcomes that met their prediction.", "rowsps", [(rate("tidemill_monitoring_joined_outcomes_total", "deployment", d), "{{deployment}}")]),
         panel("End of the newest window", "In event time: a replay runs ahead or behind the clock.", "dateTimeAsIso", [(f"tidemill_monitoring_window_end_seconds{w} * 1000", legend)]),
         panel("Refused log rows", "Logged predictions that could not be conformed.", "short", [(f"sum by (deployment) (increase(tidemill_monitoring_dead_letters_total{d}[$__rate_interval]))", "{{deployment}}")], thresholds=steps(1, 100)),
+        panel("Lineage posted", "Runs told to the server of lineage.url: taken, refused for good, or failed and repeated.", "short", [("sum by (outcome) (increase(tidemill_monitoring_lineage_posts_total[$__rate_interval]))", "{{outcome}}")]),
         row("Training and verdicts"),
         panel("Retrainings asked for and ended", "Asked for by calendar or rule; ended with a candidate or not.", "short", [(f"sum by (deployment) (increase(tidemill_monitoring_retrain_requests_total{d}[$__rate_interval]))", "asked {{deployment}}"), ("sum by (outcome) (increase(tidemill_training_runs_total[$__rate_interval]))", "{{outcome}}")]),
         panel("Verdicts", "Promoted, refused, or failed to be judged.", "short", [("sum by (verdict) (increase(tidemill_evaluation_verdicts_total[$__rate_interval]))", "{{verdict}}")]),

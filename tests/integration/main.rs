@@ -1,9 +1,11 @@
 //! Several crates together on real servers: streams into tables, hostile input, object stores, cleaning, validation, silent sources,
 //! telemetry.
+//! Several crates together on real servers: streams into tables, hostile input, object stores, cleaning, validation, telemetry, lineage told to others.
 
 mod cleaning;
 mod hostile;
 mod ingestion;
+mod lineage;
 mod losses;
 mod privacy;
 mod s3;

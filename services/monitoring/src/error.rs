@@ -20,6 +20,9 @@ pub enum MonitoringError {
     /// The schema of the prediction log.
     #[error(transparent)]
     Conform(#[from] tidemill_conform::Error),
+    /// An address in the settings.
+    #[error(transparent)]
+    Sources(#[from] tidemill_sources::Error),
     /// The feature plan.
     #[error(transparent)]
     Features(#[from] tidemill_features::FeatureError),
@@ -71,6 +74,7 @@ impl Classified for MonitoringError {
             Self::Storage(e) => e.kind(),
             Self::Intake(e) => e.kind(),
             Self::Conform(e) => e.kind(),
+            Self::Sources(e) => e.kind(),
             Self::Features(e) => e.kind(),
             Self::Expression(e) => e.kind(),
             Self::Registry(e) => e.kind(),
@@ -91,6 +95,7 @@ impl Classified for MonitoringError {
             Self::Storage(e) => e.code(),
             Self::Intake(e) => e.code(),
             Self::Conform(e) => e.code(),
+            Self::Sources(e) => e.code(),
             Self::Features(e) => e.code(),
             Self::Expression(e) => e.code(),
             Self::Registry(e) => e.code(),

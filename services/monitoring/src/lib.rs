@@ -15,6 +15,7 @@ mod intake;
 mod lineage;
 mod models;
 mod monitor;
+pub mod openlineage;
 mod publish;
 mod rows;
 mod silence;
@@ -86,6 +87,10 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<(), MonitoringEr
     parts.spawn(intake::run(Arc::clone(&deps), conform, log.clone(), Arc::clone(&committed), child()));
     parts.spawn(monitor::run(Arc::clone(&deps), log, board.clone(), committed, child()));
     parts.spawn(lineage::run(Arc::clone(&deps), child()));
+    if let Some(url) = &deps.options.lineage_url {
+        let (bus, project, metrics) = (deps.bus.clone(), deps.spec.project.clone(), deps.metrics.clone());
+        parts.spawn(openlineage::run(bus, project, url.clone(), metrics, child()));
+    }
     let service = MonitoringServiceServer::new(api::Api { project: deps.spec.project.clone(), board });
     let serving = tonic::transport::Server::builder()
         .trace_fn(|request| tidemill_runtime::grpc_span(request.uri().path(), request.headers()))

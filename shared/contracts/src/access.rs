@@ -161,6 +161,7 @@ fn in_project(identity: Identity, scope: &Scope) -> Vec<String> {
             all.extend(reads(subjects::NOTICES_STREAM));
             all.extend(reads(subjects::LINEAGE_STREAM));
             all.extend(scope.notices(&["retrain.requested", "alert.raised", "alert.resolved"]));
+            all.extend(works(subjects::LINEAGE_STREAM, &subjects::lineage_sender(project)));
             all.push(format!("tm.dead.{project}.predictions"));
             all.push(format!("tm.dead.{project}.predictions-{}", scope.deployment));
             all.extend(writes_bucket(subjects::HEADS_BUCKET));
@@ -291,7 +292,7 @@ mod tests {
 
     #[test]
     fn each_key_opens_what_its_role_needs_and_nothing_else() {
-        use Identity::{Evaluation, Feature, Ingestion, Operator, Producer, Serving, Training};
+        use Identity::{Console, Evaluation, Feature, Ingestion, Monitoring, Operator, Producer, Serving, Training};
         assert!(allows(Producer, "tm.events.flights.weather"));
         assert!(allows(Ingestion, "$JS.API.CONSUMER.CREATE.TM_EVENTS_flights_weather.abc"));
         assert!(allows(Serving, "tm.predictions.flights.disruption"));
@@ -306,6 +307,8 @@ mod tests {
             assert_eq!(allows(identity, "tm.events.flights.weather"), publishes_events, "{identity:?}");
             assert_eq!(allows(identity, "$KV.projects.flights"), identity == Operator, "{identity:?}");
         }
+        assert!(allows(Monitoring, "$JS.ACK.TM_LINEAGE.lineage-sender-flights.1.2.3.4.5"));
+        assert!(!allows(Console, "$JS.ACK.TM_LINEAGE.lineage-sender-flights.1.2.3.4.5"));
         assert!(allows(Training, "tm.lineage.flights") && !allows(Producer, "tm.lineage.flights"));
         assert!(!allows(Producer, "tm.events.flights.other"));
         assert!(!allows(Feature, "$KV.heads.x"));

@@ -69,6 +69,12 @@ pub fn lineage(project: &ProjectName) -> String {
     format!("tm.lineage.{project}")
 }
 
+/// Durable consumer that posts the lineage of a project to a server outside.
+#[must_use]
+pub fn lineage_sender(project: &ProjectName) -> String {
+    format!("lineage-sender-{project}")
+}
+
 /// Stream of lineage events of all projects.
 pub const LINEAGE_STREAM: &str = "TM_LINEAGE";
 

@@ -23,6 +23,7 @@ mod infer;
 mod ledger;
 mod letter;
 mod message;
+mod post;
 mod postgres;
 mod puller;
 mod secret;
@@ -31,4 +32,5 @@ mod text;
 
 pub use error::{Error, Fault, FaultKind, Result};
 pub use infer::{Candidate, InferOptions, Inferred, InferredColumn, SAMPLE_ROWS, infer};
+pub use post::{Posted, Poster};
 pub use puller::{Puller, Refusal, Tell, Told};

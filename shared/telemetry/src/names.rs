@@ -112,6 +112,7 @@ metrics! {
     Gauge GaugeName MONITORING_SOURCE_LAG_SECONDS = "tidemill_monitoring_source_lag_seconds", "seconds", ["source"], "Time for which a source that promises to be fresh has brought nothing new; 0 while it brings history";
     Gauge GaugeName MONITORING_LATE_SOURCES = "tidemill_monitoring_late_sources", "sources", ["source"], "1 while a source is about to break its promise to be fresh";
     Gauge GaugeName MONITORING_STALE_SOURCES = "tidemill_monitoring_stale_sources", "sources", ["source"], "1 while a source has been silent for longer than it promised";
+    Counter CounterName MONITORING_LINEAGE_POSTS = "tidemill_monitoring_lineage_posts_total", "posts", ["outcome"], "Attempts to tell a server outside of a run: taken, refused for good, or failed and repeated";
     Gauge GaugeName MONITORING_WINDOW_END = "tidemill_monitoring_window_end_seconds", "seconds since 1970", ["deployment" "window"], "End, in event time, of the newest reported window";
     Gauge GaugeName MONITORING_ROC_AUC = "tidemill_monitoring_roc_auc_ratio", "ratio", ["deployment" "window"], "Area under the ROC curve in the newest reported window";
     Gauge GaugeName MONITORING_ROC_AUC_REFERENCE = "tidemill_monitoring_roc_auc_reference_ratio", "ratio", ["deployment" "window"], "The same area as the main model of that window reached it before promotion";

@@ -135,6 +135,7 @@ impl Context {
             spec: Arc::clone(&self.spec),
             options: tidemill_monitoring::Options {
                 commit_age: self.config.monitoring.commit_age.0,
+                lineage_url: Some(self.config.lineage.url.clone()).filter(|url| !url.is_empty()),
                 ..tidemill_monitoring::Options::default()
             },
             metrics: self.metrics.clone(),

@@ -35,6 +35,8 @@ settings! {
         peers: Peers,
         /// Logs and traces.
         telemetry: TelemetrySettings,
+        /// Lineage for others.
+        lineage: Lineage,
         /// Health and metrics.
         admin: Admin,
         /// Ending.
@@ -196,6 +198,12 @@ settings! {
         request_rows: u64,
         /// Predictions kept in memory for the log.
         log_buffer_rows: u64,
+    }
+
+    /// Lineage for others.
+    Lineage {
+        /// Address of a server that speaks OpenLineage; empty tells none.
+        url: String,
     }
 
     /// The console role.
