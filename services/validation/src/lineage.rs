@@ -155,3 +155,70 @@ fn kind(check: &Check) -> Option<(String, Value)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use std::sync::Arc;
+    use tidemill_privacy::PiiClass;
+
+    fn masks() -> Masks {
+        [("phone".to_owned(), PiiClass::Phone)].into_iter().collect()
+    }
+
+    #[test]
+    fn of_columns_with_personal_data_only_counts_are_told() {
+        let column = |values: Vec<Option<i64>>| Arc::new(Int64Array::from(values)) as ArrayRef;
+        let of_age = column((1..=100).map(Some).chain([None]).collect());
+        let of_phone = column((0..101).map(|n| Some(600_000_000 + n)).collect());
+        let batch =
+            RecordBatch::try_from_iter_with_nullable([("age", of_age, true), ("phone", of_phone, true)]).unwrap();
+        let told = metrics(&TableProfile::of(&batch).unwrap(), &masks());
+        let age = &told["age"];
+        assert_eq!((age.null_count, age.count, age.sum), (Some(1), Some(100.0), Some(5_050.0)));
+        assert_eq!((age.min, age.max), (Some(1.0), Some(100.0)));
+        let median = age.quantiles["0.5"];
+        assert!((49.0..=52.0).contains(&median), "{median}");
+        let phone = &told["phone"];
+        assert_eq!((phone.null_count, phone.count), (Some(0), Some(101.0)));
+        assert!(phone.distinct_count.is_some_and(|distinct| (99..=103).contains(&distinct)));
+        assert_eq!((phone.min, phone.max, phone.sum, phone.quantiles.len()), (None, None, None, 0));
+    }
+
+    #[test]
+    fn each_rule_is_an_assertion_with_what_it_asks_and_what_it_found() {
+        let rules = [
+            Rule { on_fail: Severity::Quarantine, ..Rule::new("age_there", Check::NotNull("age".to_owned())) },
+            Rule { mostly: Some(0.9), ..Rule::new("grown_up", Check::Expr("age >= 18".to_owned())) },
+            Rule::new("called", Check::NotNull("phone".to_owned())),
+        ];
+        let result = |rule: &Rule, failed, on_commit, observed: &str| RuleResult {
+            id: rule.id.clone(),
+            severity: rule.on_fail,
+            checked: 10,
+            failed,
+            on_commit,
+            observed: Some(observed.to_owned()).filter(|text| !text.is_empty()),
+            ..RuleResult::default()
+        };
+        let results = [
+            result(&rules[0], 2, false, ""),
+            result(&rules[1], 1, true, "90.0000 % of rows pass"),
+            result(&rules[2], 0, false, "600000001"),
+        ];
+        let told = assertions(&rules, &results, &masks());
+        let [there, grown, called] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((there.assertion.as_str(), there.success, there.severity), ("not_null", false, "error"));
+        assert_eq!((there.column.as_deref(), there.actual.as_deref()), (Some("age"), Some("2 of 10 failed")));
+        assert_eq!((there.content.as_deref(), there.content_type), (Some("\"age\""), Some("json")));
+        assert_eq!((&there.params["failed"], &there.params["onFail"]), (&json!(2), &json!("quarantine")));
+        // One row failed, but fewer than may.
+        assert_eq!((grown.assertion.as_str(), grown.success, grown.severity), ("expr", true, "warn"));
+        assert_eq!((grown.content.as_deref(), grown.content_type), (Some("age >= 18"), Some("expression")));
+        assert_eq!(grown.expected.as_deref(), Some("0.9 of the rows pass"));
+        assert_eq!(grown.actual.as_deref(), Some("90.0000 % of rows pass"));
+        assert_eq!(called.actual.as_deref(), Some("0 of 10 failed"), "what was seen of personal data is not told");
+    }
+}
