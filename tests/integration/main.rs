@@ -1,6 +1,5 @@
-//! Several crates together on real servers: streams into tables, hostile input, object stores, cleaning, validation, silent sources,
-//! telemetry.
-//! Several crates together on real servers: streams into tables, hostile input, object stores, cleaning, validation, telemetry, lineage told to others.
+//! Several crates together on real servers: streams into tables, hostile input, object stores, cleaning, validation,
+//! silent sources, telemetry, lineage told to others.
 
 mod cleaning;
 mod hostile;
