@@ -183,6 +183,28 @@ fn a_contract_is_valid_and_comes_back_as_it_was() {
 }
 
 #[test]
+fn what_a_source_says_of_itself_is_part_of_its_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let meters = include_str!("../../../tests/data/meters.yaml");
+    let said = "    owner: grid\n    cadence: 15m\n    access: ask the grid team\n    licence: CC-BY-4.0\n    description: Readings of meters.\n";
+    let project =
+        written(&folder, "project.yaml", &meters.replacen("    event_time", &format!("{said}    event_time"), 1));
+    let output = tidemill(folder.path(), &["quality", "contract", "export", &project]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let contract: Value = read_yaml(&text).unwrap();
+    assert_eq!(contract["team"]["name"], "grid");
+    assert_eq!(contract["schema"][0]["description"], "Readings of meters.");
+    assert_eq!(contract["slaProperties"][0]["property"], "frequency");
+    let file = written(&folder, "meters.odcs.yaml", &text);
+    assert_eq!(peers(&["contract", &file])["errors"], json!([]));
+    let back = answer(&tidemill(folder.path(), &["quality", "contract", "import", &file, "-o", "json"]));
+    let spec = Spec::parse(&std::fs::read_to_string(&project).unwrap()).unwrap();
+    assert_eq!(back["not_taken"], json!([]));
+    assert_eq!(back["sources"], serde_json::to_value(&spec.sources).unwrap());
+}
+
+#[test]
 fn parts_of_a_foreign_contract_without_a_counterpart_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let text = "
@@ -194,10 +216,12 @@ status: active
 team: {name: shop, members: [{username: ada}]}
 slaProperties:
   - {property: latency, value: 4, unit: h, element: orders.ordered_at}
+  - {property: frequency, value: 1, unit: d, element: orders}
   - {property: retention, value: 3, unit: y, element: orders.ordered_at}
 schema:
   - name: orders
     logicalType: object
+    description: What was bought.
     tags: [finance]
     properties:
       - {name: order_id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1, required: true}
@@ -224,6 +248,8 @@ schema:
     assert_eq!(found["sources"]["orders"]["key"], json!(["order_id"]));
     assert_eq!(found["sources"]["orders"]["event_time"], "ordered_at");
     assert_eq!(found["sources"]["orders"]["fresh_within"], "4h");
+    let said = ["owner", "cadence", "description"].map(|key| found["sources"]["orders"][key].clone());
+    assert_eq!(said, [json!("shop"), json!("1d"), json!("What was bought.")]);
     let rules: Vec<Rule> = serde_json::from_value(found["quality"]["orders"].clone()).unwrap();
     // Keys stand in no particular order.
     let keys = |line: &str| {
@@ -246,7 +272,7 @@ schema:
     );
     let named: Vec<&str> = found["not_taken"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
     for part in [
-        "team",
+        "team.members",
         "slaProperties.retention",
         "schema.orders.tags",
         "schema.orders.mail.classification",

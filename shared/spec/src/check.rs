@@ -259,6 +259,9 @@ fn check_source(found: &mut Problems, name: &SourceName, source: &Source) {
         let reserved = column.starts_with(columns::PREFIX) || column == "as_of";
         found.require(!reserved, &format!("{path}.columns.{column}"), "this name is reserved");
     }
+    for (key, message) in crate::about::problems(source) {
+        found.add(format!("{path}.{key}"), message, None);
+    }
     let more = crate::check_pii::problems(source);
     for (below, message, mend) in crate::check_origin::problems(source).into_iter().chain(more) {
         found.add(format!("{path}.{below}"), message, mend);

@@ -4,6 +4,7 @@
 //! nowhere, each with its path, line and column and the nearest valid name. What is returned is complete:
 //! defaults are filled in, so nothing downstream decides one. Pure: takes text, returns values.
 
+mod about;
 mod check;
 mod check_origin;
 mod check_pii;

@@ -135,6 +135,21 @@ pub struct Source {
     /// What the source is for.
     #[serde(default)]
     pub role: SourceRole,
+    /// Who answers for the source: a person or team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// How often its owner brings new rows; nothing is checked against it, `fresh_within` is the promise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cadence: Option<Span>,
+    /// Who may read it, and how one gets access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<String>,
+    /// Under which licence the data may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// What the source is, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// Where ingestion fetches rows; absent: producers publish them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Origin>,

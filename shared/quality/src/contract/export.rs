@@ -5,11 +5,11 @@ use super::types::logical;
 use super::{API_VERSION, OWN};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use tidemill_spec::{Column, Rule, Source};
+use tidemill_spec::{Column, Rule, Source, Span};
 use tidemill_types::{ProjectName, SourceName};
 
 /// Keys of a source that the standard has words for.
-const STANDARD: [&str; 3] = ["key", "columns", "fresh_within"];
+const STANDARD: [&str; 5] = ["key", "columns", "fresh_within", "cadence", "description"];
 
 /// The contract of a project's sources.
 #[must_use]
@@ -22,7 +22,7 @@ pub fn export(
         let rules = quality.get(name).map(Vec::as_slice).unwrap_or_default();
         object(name, source, rules)
     });
-    let agreed: Vec<Value> = sources.iter().filter_map(|(name, source)| freshness(name, source)).collect();
+    let agreed: Vec<Value> = sources.iter().flat_map(|(name, source)| promises(name, source)).collect();
     let mut contract = json!({
         "version": "1.0.0",
         "apiVersion": API_VERSION,
@@ -35,7 +35,17 @@ pub fn export(
     if !agreed.is_empty() {
         contract["slaProperties"] = Value::Array(agreed);
     }
+    if let Some(owner) = one_owner(sources) {
+        contract["team"] = json!({"name": owner});
+    }
     contract
+}
+
+/// The owner of all sources; the standard knows one team a contract.
+fn one_owner(sources: &BTreeMap<SourceName, Source>) -> Option<&str> {
+    let mut owners = sources.values().map(|source| source.owner.as_deref());
+    let first = owners.next()??;
+    owners.all(|owner| owner == Some(first)).then_some(first)
 }
 
 fn object(name: &SourceName, source: &Source, rules: &[Rule]) -> Value {
@@ -59,6 +69,9 @@ fn object(name: &SourceName, source: &Source, rules: &[Rule]) -> Value {
         "properties": properties.collect::<Vec<_>>(),
         "customProperties": [{"property": OWN, "value": rest(source, &STANDARD)}],
     });
+    if let Some(description) = &source.description {
+        object["description"] = description.as_str().into();
+    }
     if !whole.is_empty() {
         object["quality"] = Value::Array(whole);
     }
@@ -98,13 +111,15 @@ fn property(name: &str, column: &Column, key: Option<usize>, quality: Option<Vec
     property
 }
 
-/// The promise of freshness, in milliseconds so that nothing is rounded.
-fn freshness(name: &SourceName, source: &Source) -> Option<Value> {
-    let within = source.fresh_within?;
+/// What is promised of freshness, and how often rows come, in milliseconds so that nothing is rounded.
+fn promises(name: &SourceName, source: &Source) -> Vec<Value> {
     let element = format!("{name}.{}", source.known_at.as_ref().unwrap_or(&source.event_time));
-    let (value, unit) = match within.millis() {
-        whole if whole % 1_000 == 0 => (whole / 1_000, "s"),
-        odd => (odd, "ms"),
+    let promise = |(property, span): (&str, Option<Span>)| {
+        let (value, unit) = match span?.millis() {
+            whole if whole % 1_000 == 0 => (whole / 1_000, "s"),
+            odd => (odd, "ms"),
+        };
+        Some(json!({"property": property, "value": value, "unit": unit, "element": element}))
     };
-    Some(json!({"property": "latency", "value": value, "unit": unit, "element": element}))
+    [("latency", source.fresh_within), ("frequency", source.cadence)].into_iter().filter_map(promise).collect()
 }

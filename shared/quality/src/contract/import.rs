@@ -25,8 +25,8 @@ pub struct Imported {
 }
 
 /// Keys of a contract that are read, or say nothing about data.
-const READ: [&str; 9] =
-    ["version", "apiVersion", "kind", "id", "name", "status", "schema", "slaProperties", "contractCreatedTs"];
+const READ: [&str; 10] =
+    ["version", "apiVersion", "kind", "id", "name", "status", "schema", "slaProperties", "contractCreatedTs", "team"];
 const OBJECT: [&str; 9] = [
     "id",
     "name",
@@ -79,6 +79,7 @@ pub fn import(contract: &Value) -> Result<Imported, QualityError> {
     for agreed in contract["slaProperties"].as_array().into_iter().flatten() {
         found.agreed(agreed);
     }
+    found.owned(&contract["team"]);
     for (name, rules) in &found.quality {
         Rules::compile(&found.sources[name], rules)?;
     }
@@ -134,7 +135,11 @@ impl Imported {
         self.rules_of(&path, object, None, &mut rules);
         keys.sort();
         let keys: Vec<String> = keys.into_iter().map(|(_, column)| column).collect();
-        let source = self.source(name, own(object), columns, keys)?;
+        let mut written = own(object);
+        if let Some(description) = object["description"].as_str().filter(|text| !text.trim().is_empty()) {
+            written.insert("description".to_owned(), description.into());
+        }
+        let source = self.source(name, written, columns, keys)?;
         rules.retain(|(_, rule)| match rule.columns().into_iter().find(|c| !source.columns.contains_key(*c)) {
             Some(column) => {
                 self.not_taken.push(format!("{path}.quality.{}: there is no column {column}", rule.id));
@@ -240,11 +245,27 @@ impl Imported {
         }
     }
 
-    /// A promise of freshness; every other agreement is named.
+    /// The team owns the sources that name no owner of their own. Its members have no counterpart.
+    fn owned(&mut self, team: &Value) {
+        if team.is_null() {
+            return;
+        }
+        let Some(name) = team["name"].as_str().filter(|name| !name.trim().is_empty()) else {
+            return self.skip("team", "has no name to be the owner of the sources");
+        };
+        for source in self.sources.values_mut() {
+            source.owner.get_or_insert_with(|| name.to_owned());
+        }
+        for key in team.as_object().into_iter().flat_map(Map::keys).filter(|key| *key != "name") {
+            self.not_taken.push(format!("team.{key}: has no counterpart"));
+        }
+    }
+
+    /// A promise of freshness, or how often rows come; every other agreement is named.
     fn agreed(&mut self, agreed: &Value) {
         let what = agreed["property"].as_str().unwrap_or_default();
         let path = format!("slaProperties.{what}");
-        if !matches!(what, "latency" | "freshness") {
+        if !matches!(what, "latency" | "freshness" | "frequency") {
             self.skip(&path, "has no counterpart");
             return;
         }
@@ -255,7 +276,11 @@ impl Imported {
         let source = self.sources.iter_mut().find(|(name, _)| name.as_str() == source || only);
         match (length, source) {
             (Some((value, unit)), Some((_, source))) => {
-                source.fresh_within = Some(Span::from_millis((value * unit as f64) as i64));
+                let span = Some(Span::from_millis((value * unit as f64) as i64));
+                match what {
+                    "frequency" => source.cadence = span,
+                    _ => source.fresh_within = span,
+                }
             }
             _ => self.skip(&path, "value, unit and the element it is about are needed"),
         }

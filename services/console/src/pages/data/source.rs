@@ -35,6 +35,8 @@ pub(in crate::pages) struct Source {
     key: Vec<String>,
     event_time: String,
     known_at: Option<String>,
+    /// What the source says of itself.
+    about: Vec<(&'static str, String)>,
     rows: u64,
     quarantined: u64,
     version: u64,
@@ -115,6 +117,7 @@ impl Page for Source {
             key: declared.key.clone(),
             event_time: declared.event_time.clone(),
             known_at: declared.known_at.clone(),
+            about: declared.about(),
             rows: known.rows,
             quarantined: known.quarantined,
             version: known.version,
@@ -145,6 +148,9 @@ impl Page for Source {
         html! {
             p.crumbs { a href="/data" { "Data & quality" } " / " (self.source) " · " a href={ "/data/" (self.source) "/profile" } { "Profile" } }
             (layout::tiles(&self.tiles()))
+            @if !self.about.is_empty() {
+                (layout::facts(&self.about.iter().map(|(key, text)| (*key, html! { (text) })).collect::<Vec<_>>()))
+            }
             @if self.commits == 0 {
                 (layout::empty("No rows of this source were checked yet.", &format!("tidemill events publish --source {} FILE", self.source)))
             }
