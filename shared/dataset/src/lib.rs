@@ -36,5 +36,5 @@ pub use rewrite::{REPLACE, Rewriting};
 pub use scan::{Between, Scan};
 pub use snapshot::Snapshot;
 pub use table::{Committed, Table};
-pub use tag::{Tag, TagDropped, TagQuality, TaggedTable, Tags};
+pub use tag::{Processing, Tag, TagDropped, TagQuality, TaggedTable, Tags};
 pub use vacuum::{Keep, VacuumPlan};

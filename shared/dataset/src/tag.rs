@@ -29,6 +29,20 @@ pub struct Tag {
     pub note: String,
     /// What it stands for.
     pub tables: Vec<TaggedTable>,
+    /// What processed the data; none in tags from before it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processing: Option<Processing>,
+}
+
+/// The version of what turns events into tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Processing {
+    /// Version of the program that gave the tag.
+    pub program: String,
+    /// Digest of the project in force, with its decisions and rules; none when no project could be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Digest>,
 }
 
 /// One table at one version.
@@ -49,18 +63,43 @@ pub struct TaggedTable {
     pub quality: Option<TagQuality>,
 }
 
-/// Quality of the newest validated commit of a version.
+/// Quality of the rows of a version, over the commits whose reports are stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TagQuality {
-    /// Total score, 0 to 1.
+    /// Total score, 0 to 1: the mean of accuracy, completeness and consistency over these commits, and of timeliness at
+    /// the newest of them.
     pub score: f64,
-    /// Rows checked in that commit.
+    /// Rows checked in these commits.
     pub checked: u64,
-    /// Rows of it set aside.
+    /// Rows of them set aside.
     pub quarantined: u64,
-    /// Rules that rows of it failed.
+    /// Rules that rows of them failed.
     pub failed_rules: Vec<String>,
+    /// Number of these commits. 0 in tags from before the whole version was looked at: they tell of the newest commit
+    /// alone.
+    #[serde(default)]
+    pub commits: u64,
+}
+
+impl Tag {
+    /// Whether both name the same versions with the same content.
+    fn names_the_same(&self, other: &Self) -> bool {
+        let named = |tag: &Self| -> Vec<(String, u64, Digest)> {
+            tag.tables.iter().map(|t| (t.table.clone(), t.version, t.content_hash.clone())).collect()
+        };
+        named(self) == named(other)
+    }
+
+    /// A tag as it was stored. Scores of early ones are from 0 to 100.
+    fn as_stored(mut self) -> Self {
+        for quality in self.tables.iter_mut().filter_map(|table| table.quality.as_mut()) {
+            if quality.commits == 0 {
+                quality.score /= 100.0;
+            }
+        }
+        self
+    }
 }
 
 /// That a tag is no longer needed.
@@ -124,7 +163,7 @@ impl Tags {
         // What stands there decides, also when the store did not say.
         let found = self.read(&tag.name).await?;
         match (found, written) {
-            (Some(found), _) if found.tables == tag.tables && !self.is_dropped(&tag.name).await? => Ok(()),
+            (Some(found), _) if found.names_the_same(tag) && !self.is_dropped(&tag.name).await? => Ok(()),
             (Some(_), _) => Err(Error::TagTaken(tag.name.clone())),
             (None, Err(error)) => Err(error.into()),
             (None, Ok(_)) => Err(Error::TagTaken(tag.name.clone())),
@@ -139,7 +178,7 @@ impl Tags {
         if !Self::is_name(name) {
             return Ok(None);
         }
-        read(&self.storage, &self.path(name)).await
+        Ok(read::<Tag>(&self.storage, &self.path(name)).await?.map(Tag::as_stored))
     }
 
     async fn is_dropped(&self, name: &str) -> Result<bool, Error> {
@@ -158,7 +197,7 @@ impl Tags {
             }
             let Some(tag) = read::<Tag>(&self.storage, &object.path).await? else { continue };
             let dropped = read(&self.storage, &format!("{}/{}{DROPPED}", self.folder(), tag.name)).await?;
-            tags.push((tag, dropped));
+            tags.push((tag.as_stored(), dropped));
         }
         Ok(tags)
     }
@@ -190,7 +229,27 @@ async fn read<T: serde::de::DeserializeOwned>(storage: &Storage, path: &str) -> 
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn a_tag_from_before_is_read_and_its_score_is_in_the_unit_of_today() {
+        let hash = "0".repeat(64);
+        let stored = format!(
+            r#"{{"name":"a","project":"p","at":0,"by":"b","note":"","tables":[{{"table":"clean/p/s","version":3,
+            "committed_at":0,"rows":9,"content_hash":"{hash}","quality":{{"score":97.5,"checked":9,"quarantined":1,
+            "failed_rules":["r"]}}}}]}}"#
+        );
+        let read = |text: &str| serde_json::from_str::<Tag>(text).unwrap().as_stored();
+        let tag = read(&stored);
+        let quality = tag.tables[0].quality.clone().unwrap();
+        assert!((quality.score - 0.975).abs() < 1e-12 && quality.commits == 0 && tag.processing.is_none());
+        let mut of_today = tag.clone();
+        of_today.tables[0].quality.as_mut().unwrap().commits = 2;
+        let again = read(&serde_json::to_string(&of_today).unwrap());
+        assert_eq!(again, of_today, "what is stored today is read as it is");
+        assert!(again.names_the_same(&tag), "what was known of the quality does not make it another tag");
+    }
 
     #[test]
     fn names_are_plain_and_cannot_leave_the_folder() {

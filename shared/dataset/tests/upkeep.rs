@@ -203,6 +203,7 @@ async fn a_tag_is_given_once_and_its_name_never_again() {
     let storage = storage(&folder);
     let tags = Tags::new(&storage, &"demo".parse().unwrap());
     let tag = |version| Tag {
+        processing: None,
         name: "release-1".to_owned(),
         project: "demo".parse().unwrap(),
         at: Millis(5),

@@ -9,13 +9,12 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidemill_contracts::paths;
-use tidemill_dataset::{Tag, TagDropped, TagQuality, TaggedTable, Tags};
-use tidemill_quality::QualityReport;
+use tidemill_dataset::{Processing, REPLACE, Table, Tag, TagDropped, TagQuality, TaggedTable, Tags};
+use tidemill_quality::{Freshness, QualityReport, RuleResult, merge_results, score};
+use tidemill_spec::Spec;
+use tidemill_stats::TableProfile;
 use tidemill_storage::Storage;
 use tidemill_types::Millis;
-
-/// Versions looked back for the newest one with a quality report.
-const LOOK_BACK: u64 = 64;
 
 /// What to name, or to show.
 #[derive(Debug, Args)]
@@ -58,7 +57,9 @@ pub(super) async fn run(target: &Target, storage: &Storage, out: Output, args: T
         for named in &args.tables {
             tables.push(tagged(target, storage, named).await?);
         }
-        tags.give(&Tag { name: name.clone(), project, at: now(), by: args.by, note: args.note, tables }).await?;
+        let processing = Some(processing(target).await);
+        let (at, by, note) = (now(), args.by, args.note);
+        tags.give(&Tag { name: name.clone(), project, at, by, note, tables, processing }).await?;
     }
     let missing = || Error::NotFound { what: "tag", name: name.clone(), list: "tidemill dataset tag" };
     let (tag, dropped) = tags.all().await?.into_iter().find(|(tag, _)| tag.name == *name).ok_or_else(missing)?;
@@ -100,32 +101,84 @@ async fn tagged(target: &Target, storage: &Storage, named: &str) -> Result<Tagge
     })
 }
 
-/// The newest quality report that a clean version covers.
-async fn quality(storage: &Storage, table: &tidemill_dataset::Table, version: u64) -> Result<Option<TagQuality>> {
+/// This program, and the project in force where one can be asked.
+async fn processing(target: &Target) -> Processing {
+    let spec = async { target.spec(&target.bus().await?).await };
+    let spec = spec.await.ok().map(|spec: Spec| spec.digest());
+    Processing { program: env!("CARGO_PKG_VERSION").to_owned(), spec }
+}
+
+/// The quality of the rows of a clean version: of all its commits whose reports are stored, back to where its rows were
+/// made anew or its columns were others.
+async fn quality(storage: &Storage, table: &Table, version: u64) -> Result<Option<TagQuality>> {
     let Some((project, source)) = source_of(table.path()).filter(|_| table.path().starts_with("clean/")) else {
         return Ok(None);
     };
     let usage = |e: tidemill_types::id::BadName| Error::Usage(e.to_string());
     let (project, source) = (project.parse().map_err(usage)?, source.parse().map_err(usage)?);
     let raw = paths::raw_table(&project, &source);
-    for version in (version.saturating_sub(LOOK_BACK)..=version).rev() {
+    let mut merged = Merged::default();
+    for version in (0..=version).rev() {
         let Ok(adds) = table.version_adds(version).await else { break };
         let Some(raw_version) = adds.txns.get(&raw) else { continue };
         let bytes = match storage.get(&paths::profile(&project, &source, *raw_version)).await {
-            Ok(bytes) => bytes,
-            Err(tidemill_storage::Error::NotFound(_)) => continue,
+            Ok(bytes) => Some(bytes),
+            Err(tidemill_storage::Error::NotFound(_)) => None,
             Err(other) => return Err(other.into()),
         };
-        let Ok(report) = QualityReport::from_json(&bytes) else { continue };
-        let failed = report.rules.iter().filter(|rule| rule.failed > 0).map(|rule| rule.id.clone());
-        return Ok(Some(TagQuality {
-            score: report.score.total,
-            checked: report.checked,
-            quarantined: report.quarantined,
-            failed_rules: failed.collect(),
-        }));
+        let report = bytes.and_then(|bytes| QualityReport::from_json(&bytes).ok());
+        let fits = report.is_none_or(|report| merged.add(&report));
+        if !fits || adds.operation == REPLACE {
+            break;
+        }
     }
-    Ok(None)
+    Ok(merged.quality())
+}
+
+/// Reports of commits, newest first, as one.
+#[derive(Default)]
+struct Merged {
+    commits: u64,
+    checked: u64,
+    quarantined: u64,
+    timeliness: f64,
+    rules: Vec<RuleResult>,
+    profile: TableProfile,
+}
+
+impl Merged {
+    /// Takes up a report; `false` when it is of other columns.
+    fn add(&mut self, report: &QualityReport) -> bool {
+        if self.profile.merge(&report.profile).is_err() {
+            return false;
+        }
+        if self.commits == 0 {
+            self.timeliness = report.score.timeliness;
+        }
+        self.commits += 1;
+        self.checked += report.checked;
+        self.quarantined += report.quarantined;
+        merge_results(&mut self.rules, &report.rules);
+        true
+    }
+
+    fn quality(self) -> Option<TagQuality> {
+        if self.commits == 0 {
+            return None;
+        }
+        // How long a source was silent is judged by the newest report, so nothing is promised here.
+        let silent = Freshness { newest_known_at: None, at: Millis(0), within: None };
+        let sides = score(&self.rules, &self.profile, &silent);
+        let total = (sides.accuracy + sides.completeness + sides.consistency + self.timeliness) / 4.0;
+        let failed = self.rules.into_iter().filter(|rule| rule.failed > 0);
+        Some(TagQuality {
+            score: total / 100.0,
+            checked: self.checked,
+            quarantined: self.quarantined,
+            failed_rules: failed.map(|rule| rule.id).collect(),
+            commits: self.commits,
+        })
+    }
 }
 
 pub(super) fn now() -> Millis {
