@@ -124,6 +124,16 @@ pub(crate) enum Error {
         /// Those that exist.
         near: Vec<String>,
     },
+    /// A table that a service writes was to be put back in place.
+    #[error("{table} is written by {role}, and is its place in the events: rows would be lost or come twice")]
+    Owned {
+        /// The table.
+        table: String,
+        /// Who writes it.
+        role: &'static str,
+        /// The state that was asked for.
+        to: String,
+    },
     /// Rows that do not fit the source.
     #[error("{path}: {reason}", path = .path.display())]
     Rows {
@@ -232,6 +242,9 @@ impl Error {
             Self::NoProject(_) => "apply one: tidemill project apply infra/examples/flights/project.yaml".to_owned(),
             Self::NotFound { list, .. } => format!("see what there is: {list}"),
             Self::Unreadable { mend, .. } => (*mend).to_owned(),
+            Self::Owned { table, to, .. } => {
+                format!("put it beside: tidemill dataset restore {table} --to {to} --into NAME --reason TEXT")
+            }
             Self::NoPage { .. } => "see all of them: tidemill explain".to_owned(),
             Self::Running(_) => "look at it with: tidemill status; end it with: tidemill down".to_owned(),
             Self::NotReady { .. } => "the log above says what the role waits for".to_owned(),
@@ -297,6 +310,7 @@ impl Classified for Error {
             Self::NoInstance(_) => ErrorKind::Unavailable,
             Self::NoProject(_) | Self::NotFound { .. } | Self::NoPage { .. } => ErrorKind::NotFound,
             Self::Running(_) => ErrorKind::Conflict,
+            Self::Owned { .. } => ErrorKind::Refused,
             Self::NotReady { .. } | Self::StillRunning { .. } => ErrorKind::TimedOut,
             Self::Partial { .. } | Self::Output(_) => ErrorKind::Internal,
         }
@@ -334,6 +348,7 @@ impl Classified for Error {
             Self::Output(_) => Code(1512),
             Self::Telemetry(e) => e.code(),
             Self::NoPage { .. } => Code(1514),
+            Self::Owned { .. } => Code(1530),
         }
     }
 }

@@ -85,6 +85,19 @@ pub enum Error {
     /// Nobody gave such a tag.
     #[error("there is no tag \"{0}\"")]
     NoTag(String),
+    /// An earlier state cannot be brought back, as its files are gone.
+    #[error("version {version} of table \"{table}\" cannot be restored: its file \"{file}\" was vacuumed")]
+    Vacuumed {
+        /// Path of the table in the store.
+        table: String,
+        /// The version that was wanted.
+        version: u64,
+        /// The first of its files that is gone.
+        file: String,
+    },
+    /// A table that was to be made is there.
+    #[error("there is a table \"{0}\" already")]
+    Taken(String),
     /// Distributions could not be compared.
     #[error("cannot compare distributions: {0}")]
     Compare(#[from] tidemill_stats::Error),
@@ -102,8 +115,8 @@ impl Classified for Error {
             // Whoever begins again at the table's cursor goes on.
             Self::Delta { .. } | Self::Rewritten { .. } => ErrorKind::Unavailable,
             Self::TagName(_) => ErrorKind::Invalid,
-            Self::TagTaken(_) => ErrorKind::Conflict,
-            Self::NoTag(_) => ErrorKind::NotFound,
+            Self::TagTaken(_) | Self::Taken(_) => ErrorKind::Conflict,
+            Self::NoTag(_) | Self::Vacuumed { .. } => ErrorKind::NotFound,
             Self::Compare(e) => e.kind(),
         }
     }
@@ -123,6 +136,8 @@ impl Classified for Error {
             Self::TagTaken(_) => Code(522),
             Self::NoTag(_) => Code(523),
             Self::Rewritten { .. } => Code(524),
+            Self::Vacuumed { .. } => Code(530),
+            Self::Taken(_) => Code(531),
             Self::Compare(e) => e.code(),
         }
     }

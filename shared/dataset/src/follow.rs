@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::file::DataFile;
 use crate::log::Line;
+use crate::restore::RESTORE;
 use crate::rewrite::REPLACE;
 use crate::table::Table;
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ pub struct VersionAdds {
     pub version: u64,
     /// When it was committed, by the writer's clock.
     pub committed_at: Millis,
-    /// `WRITE`, `OPTIMIZE`, `REPLACE`, `DELETE` or `CREATE TABLE`; other programs use other words.
+    /// `WRITE`, `OPTIMIZE`, `REPLACE`, `RESTORE`, `DELETE`, `CREATE TABLE` or `CLONE`; other programs use other words.
     pub operation: String,
     /// Files with new rows. Compaction moves rows without making new ones, so its files are not among them.
     pub files: Vec<DataFile>,
@@ -52,12 +53,12 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Absent`] when one of the versions does not exist or its log entry is gone, [`Error::Rewritten`] when one
-    /// of them holds all rows anew: whoever followed the table begins again.
+    /// of them holds all rows anew, or those of an earlier one: whoever followed the table begins again.
     pub async fn added_between(&self, after: u64, to: u64) -> Result<Vec<VersionAdds>, Error> {
         let mut versions = Vec::new();
         for version in after.saturating_add(1)..=to {
             let adds = self.version_adds(version).await?;
-            if adds.operation == REPLACE {
+            if adds.operation == REPLACE || adds.operation == RESTORE {
                 return Err(Error::Rewritten { table: self.path.to_string(), version });
             }
             versions.push(adds);

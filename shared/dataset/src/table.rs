@@ -10,6 +10,7 @@
 use crate::error::{CommitError, Error};
 use crate::file::DataFile;
 use crate::log::{self, Line};
+use crate::restore::RESTORE;
 use crate::schema;
 use crate::snapshot::{Snapshot, State};
 use crate::{delta, rearrange};
@@ -336,8 +337,12 @@ pub(crate) struct Appended {
     pub(crate) digest: Digest,
 }
 
-/// Whether an entry only moves or drops rows: it notes nothing as done and brings no new row.
+/// Whether an entry only moves or drops rows: it notes nothing as done and brings no new row. An earlier state that is
+/// brought back is no upkeep, also when it holds fewer rows.
 fn is_upkeep(lines: &[Line]) -> bool {
+    if lines.iter().filter_map(|line| line.commit_info.as_ref()).any(|info| info.operation == RESTORE) {
+        return false;
+    }
     lines.iter().all(|line| {
         let brings_rows = line.add.as_ref().is_some_and(|add| add.data_change);
         line.txn.is_none() && line.meta_data.is_none() && line.protocol.is_none() && !brings_rows

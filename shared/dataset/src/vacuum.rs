@@ -88,15 +88,20 @@ impl Table {
         Ok(plan)
     }
 
-    /// Deletes what a plan names. Returns how many objects are gone.
+    /// Deletes what a plan names and the newest version still does not need: an earlier state may have been brought back
+    /// since. Returns how many objects are gone.
     ///
     /// # Errors
     /// When the store fails; objects deleted so far stay deleted, and planning again finds the others.
     pub async fn vacuum(&self, plan: &VacuumPlan) -> Result<usize, Error> {
-        for object in &plan.unneeded {
+        let newest = self.load().await?;
+        let needed: BTreeSet<String> = newest.files().map(|file| self.object(&file.path)).collect();
+        let mut gone = 0;
+        for object in plan.unneeded.iter().filter(|object| !needed.contains(&object.path)) {
             self.storage.delete(&object.path).await?;
+            gone += 1;
         }
-        Ok(plan.unneeded.len())
+        Ok(gone)
     }
 
     /// Objects of a version and of all later ones.

@@ -71,6 +71,25 @@ impl Masks {
         self.0.contains_key(column)
     }
 
+    /// Class of a masked column; `None` for one that is not masked.
+    #[must_use]
+    pub fn class(&self, column: &str) -> Option<PiiClass> {
+        self.0.get(column).copied()
+    }
+
+    /// The masks of some columns, chosen by name.
+    #[must_use]
+    pub fn of(mut self, chosen: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|column, _| chosen(column));
+        self
+    }
+
+    /// A value of a column as it may be shown.
+    #[must_use]
+    pub fn text(&self, column: &str, text: &str) -> String {
+        self.class(column).map_or_else(|| text.to_owned(), |class| mask(class, text))
+    }
+
     /// Names of the masked columns.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -72,7 +72,11 @@ impl Page for Diff {
             serde_json::to_value(found).map_err(|e| unreadable(&path, &e))
         };
         let found = app.lasting(&format!("diff {path} {left} {right}"), compare).await?;
-        let found = Option::<TableDiff>::deserialize(&*found).map_err(|e| unreadable(&path, &e))?;
+        let mut found = Option::<TableDiff>::deserialize(&*found).map_err(|e| unreadable(&path, &e))?;
+        if let (Some(found), Some(declared)) = (&mut found, app.spec.sources.get(&name)) {
+            let masks = declared.masks();
+            found.show_values(|column, value| masks.text(column, value));
+        }
         Ok(Self { source, area, table: path.clone(), newest: newest.version(), left, right, found, sources })
     }
 

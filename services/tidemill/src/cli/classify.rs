@@ -118,16 +118,24 @@ async fn of_table(target: &Target, named: &str) -> Result<(RecordBatch, Option<S
     Ok((batch, declared))
 }
 
-/// The source of a table of rows, as the project of the running instance declares it.
+/// The source of a table of rows, as the project in force declares it; `None` without a bus that knows the project,
+/// which is said.
 pub(super) async fn declared(target: &Target, table: &str) -> Result<Option<Source>> {
-    let source = match table.split('/').collect::<Vec<_>>().as_slice() {
-        ["raw" | "clean" | "quarantine", _, source] => source.parse::<SourceName>().ok(),
+    let source = match super::dataset::origin(table).split('/').collect::<Vec<_>>().as_slice() {
+        ["raw" | "clean" | "quarantine", project, source] => source.parse::<SourceName>().ok().zip(Some(*project)),
         _ => None,
     };
-    Ok(match (&target.instance, source) {
-        (Some(_), Some(source)) => target.spec(&target.bus().await?).await?.sources.get(&source).cloned(),
-        _ => None,
-    })
+    let Some((source, project)) = source else { return Ok(None) };
+    let spec = async { target.spec(&target.bus().await?).await };
+    match spec.await {
+        Ok(spec) if spec.project.as_str() == project => Ok(spec.sources.get(&source).cloned()),
+        Ok(_) => Ok(None),
+        Err(error) if target.instance.is_some() => Err(error),
+        Err(_) => {
+            say("no project can be asked which columns are personal data; how their values look decides");
+            Ok(None)
+        }
+    }
 }
 
 async fn of_file(path: &Path) -> Result<RecordBatch> {

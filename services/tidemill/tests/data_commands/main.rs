@@ -5,5 +5,7 @@
 mod cleaning;
 mod known_faults;
 mod letters;
+mod personal;
 mod place;
+mod restore;
 mod versions;

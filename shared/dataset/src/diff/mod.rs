@@ -103,6 +103,15 @@ impl TableDiff {
     pub fn differing(&self) -> impl Iterator<Item = &ColumnDiff> {
         self.columns.iter().filter(|column| column.differs)
     }
+
+    /// Shows values of rows as `shown` says, which is given the column and the value.
+    pub fn show_values(&mut self, shown: impl Fn(&str, &str) -> String) {
+        for column in &mut self.columns {
+            for value in &mut column.new_values {
+                *value = shown(&column.name, value);
+            }
+        }
+    }
 }
 
 /// Compares two versions.

@@ -1,11 +1,13 @@
 //! `dataset at` and `dataset diff`.
 
-use super::pinned;
+use super::{pinned, stale};
+use crate::cli::classify;
 use crate::cli::output::{Output, next, say};
 use crate::cli::target::Target;
 use crate::error::{Error, Result};
 use clap::Args;
 use serde_json::{Value, json};
+use stale::Stale;
 use tidemill_dataset::Between;
 use tidemill_dataset::diff::{ColumnDiff, Compared, Origin, Side, TableDiff};
 use tidemill_storage::Storage;
@@ -77,19 +79,37 @@ pub(super) async fn diff(target: &Target, storage: &Storage, out: Output, args: 
         (pinned.table.clone(), pinned.snapshot.clone())
     };
     let ((a, old), (b, new)) = (side(&left), side(&right));
-    let found =
+    let mut found =
         tidemill_dataset::diff::diff(Side { table: &a, snapshot: &old }, Side { table: &b, snapshot: &new }).await?;
+    // New values are shown as rows are.
+    if let Some(declared) = classify::declared(target, a.path()).await? {
+        let masks = declared.masks();
+        found.show_values(|column, value| masks.text(column, value));
+    }
     let hashes = match args.hash {
         false => None,
         true => Some((a.content_hash(&old, None).await?.hash, b.content_hash(&new, None).await?.hash)),
     };
+    let stale = match a.path() == b.path() {
+        false => Some(Vec::new()),
+        true => match stale::models(target, storage, &a, [&old, &new]).await {
+            Ok(models) => Some(models),
+            Err(error) => {
+                say(&format!("which models become stale is not known: {}", error.text()));
+                None
+            }
+        },
+    };
     let same = hashes.as_ref().map(|(left, right)| left == right);
     if out.is_table() {
-        shown(out, &found)?;
+        shown(out, &found, stale.as_deref())?;
     } else {
         let mut record = serde_json::to_value(&found).map_err(|e| Error::Output(e.into()))?;
         if let (Some(fields), Some((left, right))) = (record.as_object_mut(), &hashes) {
             fields.insert("content_hash".to_owned(), json!({"left": left, "right": right, "same": same}));
+        }
+        if let Some(fields) = record.as_object_mut() {
+            fields.insert("stale_models".to_owned(), json!(stale));
         }
         out.record(&record)?;
     }
@@ -103,7 +123,7 @@ pub(super) async fn diff(target: &Target, storage: &Storage, out: Output, args: 
 }
 
 /// For people: what happened in a few lines, then the columns.
-fn shown(out: Output, found: &TableDiff) -> Result<()> {
+fn shown(out: Output, found: &TableDiff, stale: Option<&[Stale]>) -> Result<()> {
     let named = |side: &tidemill_dataset::diff::VersionFacts| format!("{}@{}", side.table, side.version);
     let changed = found.schema.iter().map(|change| {
         let said = |side: &Option<String>| side.clone().unwrap_or_else(|| "absent".to_owned());
@@ -124,9 +144,15 @@ fn shown(out: Output, found: &TableDiff) -> Result<()> {
         "schema": changed.collect::<Vec<_>>(),
         "compared": format!("{compared}: {} with {}", found.left_rows, found.right_rows),
         "from": origin,
+        "stale_models": stale.map(|models| models.iter().map(named_model).collect::<Vec<_>>()),
     }))?;
     let rows: Vec<Value> = found.columns.iter().map(row).collect();
     out.rows(&["column", "differs", "psi", "limit", "size", "ks", "missing", "mean", "new_values"], &rows)
+}
+
+fn named_model(stale: &Stale) -> String {
+    let aliases = if stale.aliases.is_empty() { String::new() } else { format!(", {}", stale.aliases.join(", ")) };
+    format!("{} ({}{aliases}), trained on version {}", stale.model, stale.digest.short(), stale.trained_on)
 }
 
 fn row(column: &ColumnDiff) -> Value {

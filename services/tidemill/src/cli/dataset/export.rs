@@ -1,6 +1,7 @@
 //! `dataset export`: a version of a table as a file. Rows flow through; the table is never held whole.
 
-use super::{is_standard, pinned};
+use super::{is_standard, masked, pinned};
+use crate::cli::masking::Unmask;
 use crate::cli::output::{Output, next, say};
 use crate::cli::rows;
 use crate::cli::target::Target;
@@ -37,6 +38,8 @@ pub(in crate::cli) struct ExportArgs {
     /// Only rows that were known by this instant.
     #[arg(long, value_name = "INSTANT", value_parser = crate::cli::instant)]
     known_by: Option<Millis>,
+    #[command(flatten)]
+    unmask: Unmask,
 }
 
 /// Format of a file.
@@ -126,6 +129,8 @@ pub(super) async fn run(target: &Target, storage: &Storage, out: Output, args: &
             schema.project(&wanted).map_err(std::io::Error::other)?
         }
     };
+    let masks = masked::masks(target, &table, &snapshot, &schema, &args.unmask).await?;
+    let schema = masked::schema(&schema, &masks);
     let between = args.known_by.map(|instant| Between {
         column: columns::KNOWN_AT.to_owned(),
         from: Millis::MIN,
@@ -140,10 +145,14 @@ pub(super) async fn run(target: &Target, storage: &Storage, out: Output, args: &
     let mut written = 0;
     let mut scan = table.scan(&snapshot, names.as_deref(), between);
     while let Some(batch) = scan.next().await? {
-        writer.write(&batch)?;
+        writer.write(&masked::batch(&batch, &schema, &masks)?)?;
         written += batch.num_rows();
     }
     writer.finish()?;
+    if !masks.is_empty() {
+        let named: Vec<&str> = masks.columns().collect();
+        say(&format!("masked: {}; --unmask writes them as they are", named.join(", ")));
+    }
     if standard {
         say(&format!("{written} rows of {}@{}", table.path(), snapshot.version()));
         return Ok(0);
@@ -152,6 +161,7 @@ pub(super) async fn run(target: &Target, storage: &Storage, out: Output, args: &
         "table": table.path(),
         "version": snapshot.version(),
         "rows": written,
+        "masked": masks.columns().collect::<Vec<_>>(),
         "file": args.out.display().to_string(),
     }))?;
     next(&format!("tidemill dataset show {} --hash", args.path));

@@ -2,8 +2,11 @@
 
 mod compare;
 mod export;
+mod masked;
 mod pinned;
 mod protect;
+mod restore;
+mod stale;
 mod tags;
 mod upkeep;
 mod verify;
@@ -15,6 +18,7 @@ use super::target::Target;
 use crate::error::Result;
 use clap::{Args, Subcommand};
 use pinned::Pinned;
+pub(super) use restore::origin;
 use serde_json::{Value, json};
 use tidemill_dataset::{Snapshot, Table, VersionAdds};
 use tidemill_storage::Storage;
@@ -28,6 +32,7 @@ Examples:
   tidemill dataset diff clean/flights/weather@12 clean/flights/weather
   tidemill dataset tag release-1 clean/flights/weather clean/flights/outcomes --note 'first release'
   tidemill dataset export clean/flights/weather@release-1 --out weather.parquet
+  tidemill dataset restore clean/flights/weather --to release-1 --into release-1 --reason 'to compare'
   tidemill dataset verify raw/flights/weather
   tidemill dataset classify people.csv
   tidemill dataset vacuum                         says what would go; --apply deletes it
@@ -35,7 +40,8 @@ A version is named after @: its number, a tag, or a commit instant; without any,
 Tables are Delta Lake: DuckDB, Polars, pandas and Spark read them at the URL that is shown.";
 
 /// Folders that hold tables.
-const AREAS: [&str; 7] = ["raw", "clean", "quarantine", "features", "predictions", "monitors", "lineage"];
+const AREAS: [&str; 8] =
+    ["raw", "clean", "quarantine", "features", "predictions", "monitors", "lineage", restore::AREA];
 /// Every table has this object.
 const FIRST_ENTRY: &str = "/_delta_log/00000000000000000000.json";
 
@@ -86,7 +92,10 @@ pub(super) enum DatasetCommand {
     /// Say what one should know about a file or a table: distributions, relations, gaps, warnings, a report.
     Profile(super::profile::ProfileArgs),
     #[command(after_help = EXAMPLES)]
-    /// Write a version to a file.
+    /// Bring back a table as it was: beside itself, or as a new version of a table that was restored before.
+    Restore(restore::RestoreArgs),
+    #[command(after_help = EXAMPLES)]
+    /// Write a version to a file, personal data masked.
     Export(export::ExportArgs),
     #[command(after_help = EXAMPLES)]
     /// Say which columns of a file or table look like personal data: ends with 3 when one waits for its class.
@@ -144,6 +153,7 @@ pub(super) async fn run(target: &Target, out: Output, command: DatasetCommand) -
         DatasetCommand::At { path, instant } => compare::at(target, &storage, out, &path, instant).await,
         DatasetCommand::Diff(args) => compare::diff(target, &storage, out, &args).await,
         DatasetCommand::Tag(args) => tags::run(target, &storage, out, args).await,
+        DatasetCommand::Restore(args) => restore::run(target, &storage, out, args).await,
         DatasetCommand::Export(args) => export::run(target, &storage, out, &args).await,
         DatasetCommand::Classify(args) => super::classify::run(target, out, &args).await,
         DatasetCommand::Verify(args) => verify::run(target, &storage, out, &args).await,
@@ -215,9 +225,12 @@ async fn show(
         sample.extend(rows::to_json(&[batch.slice(0, missing.min(batch.num_rows()))])?);
     }
     let path = table.path();
-    let declared = super::classify::declared(target, path).await?;
-    let masks = unmask.masks(target, path, declared.as_ref(), &sample).await?;
-    sample.iter_mut().for_each(|row| masks.json(row));
+    let asked = wanted > 0 || target.instance.is_some();
+    let declared = if asked { super::classify::declared(target, path).await? } else { None };
+    if wanted > 0 {
+        let masks = unmask.masks(target, path, declared.as_ref(), &sample).await?;
+        sample.iter_mut().for_each(|row| masks.json(row));
+    }
     let mut shown = json!({
         "table": path,
         "url": table.url(),
@@ -229,6 +242,11 @@ async fn show(
         "versions": table.history(versions).await?.iter().map(version).collect::<Vec<_>>(),
     });
     if let Some(fields) = shown.as_object_mut() {
+        let about = declared.map(|source| source.about()).unwrap_or_default();
+        if !about.is_empty() {
+            let said = about.into_iter().map(|(key, text)| (key.to_owned(), text.into()));
+            fields.insert("source".to_owned(), Value::Object(said.collect()));
+        }
         if wanted > 0 {
             fields.insert("sample".to_owned(), Value::Array(sample));
         }
@@ -244,9 +262,9 @@ async fn show(
     Ok(())
 }
 
-/// The project and source that a table of rows belongs to.
+/// The project and source that a table of rows belongs to, or the table that it was restored from.
 fn source_of(path: &str) -> Option<(&str, &str)> {
-    let (area, rest) = path.split_once('/')?;
+    let (area, rest) = restore::origin(path).split_once('/')?;
     if matches!(area, "raw" | "clean" | "quarantine") { rest.split_once('/') } else { None }
 }
 

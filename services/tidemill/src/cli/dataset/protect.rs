@@ -65,7 +65,7 @@ async fn served(bus: &Bus, project: &ProjectName) -> Result<BTreeMap<Digest, Str
 }
 
 /// The manifest of a model, checked by its digest.
-async fn manifest(storage: &Storage, model: &Digest) -> Result<Manifest> {
+pub(super) async fn manifest(storage: &Storage, model: &Digest) -> Result<Manifest> {
     let path = format!("models/{model}/manifest.json");
     let bytes = storage.get(&path).await?;
     let damaged = |reason: String| tidemill_dataset::Error::Corrupt { path: path.clone(), reason };

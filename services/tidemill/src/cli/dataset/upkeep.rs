@@ -1,7 +1,7 @@
 //! `dataset compact` and `dataset vacuum`.
 
 use super::protect::{Protected, follower};
-use super::{Chosen, pinned, source_of};
+use super::{Chosen, origin, pinned, source_of};
 use crate::cli::output::{Output, next, say};
 use crate::cli::target::Target;
 use crate::error::{Error, Result};
@@ -81,7 +81,8 @@ pub(super) async fn compact(target: &Target, storage: &Storage, out: Output, arg
 /// The table with the order in which its owner keeps rows: clean ones by event time, all others as they came.
 fn sorted(table: Table, spec: Option<&Spec>) -> Result<Table> {
     let source = |(_, source): (&str, &str)| SourceName::from_str(source).ok();
-    let Some(name) = source_of(table.path()).filter(|_| table.path().starts_with("clean/")).and_then(source) else {
+    let Some(name) = source_of(table.path()).filter(|_| origin(table.path()).starts_with("clean/")).and_then(source)
+    else {
         return Ok(table);
     };
     match spec.and_then(|spec| spec.sources.get(&name)) {
@@ -200,7 +201,8 @@ async fn expired(table: &Table, promise: &Promise<'_>) -> Result<Vec<tidemill_da
     let (Some(source), Some(age)) = (promise.source, promise.keeps.rows) else { return Ok(Vec::new()) };
     let snapshot = table.load().await?;
     // The quarantine may hold rows whose event time is what is wrong with them; when they became known is ours.
-    let column = if table.path().starts_with("quarantine/") { columns::KNOWN_AT } else { source.event_time.as_str() };
+    let column =
+        if origin(table.path()).starts_with("quarantine/") { columns::KNOWN_AT } else { source.event_time.as_str() };
     let newest = snapshot.files().filter_map(|file| file.instants(column)).map(|(_, high)| high.0).max();
     let Some(newest) = newest else { return Ok(Vec::new()) };
     Ok(table.files_before(column, Millis(newest.saturating_sub(age.millis()))).await?)
