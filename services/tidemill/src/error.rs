@@ -52,6 +52,9 @@ pub(crate) enum Error {
     /// Quality rules or a data contract.
     #[error(transparent)]
     Quality(#[from] tidemill_quality::QualityError),
+    /// What partners may read.
+    #[error(transparent)]
+    Share(#[from] tidemill_validation::share::ShareError),
     /// A table that cannot be explored.
     #[error(transparent)]
     Explore(#[from] tidemill_explore::Error),
@@ -298,6 +301,7 @@ impl Classified for Error {
             Self::Registry(e) => e.kind(),
             Self::Features(e) => e.kind(),
             Self::Quality(e) => e.kind(),
+            Self::Share(e) => e.kind(),
             Self::Explore(e) => e.kind(),
             Self::Unreadable { .. } => ErrorKind::Corrupt,
             Self::Conform(e) => e.kind(),
@@ -328,6 +332,7 @@ impl Classified for Error {
             Self::Registry(e) => e.code(),
             Self::Features(e) => e.code(),
             Self::Quality(e) => e.code(),
+            Self::Share(e) => e.code(),
             Self::Explore(e) => e.code(),
             Self::Unreadable { .. } => Code(1515),
             Self::Conform(e) => e.code(),

@@ -16,6 +16,8 @@ use tokio::net::TcpListener;
 pub(crate) struct Endpoints {
     /// Events over HTTP; empty when they are not taken.
     pub(crate) ingestion: String,
+    /// Shared datasets over Arrow Flight; empty when nothing is offered.
+    pub(crate) shares: String,
     /// gRPC of the feature service.
     pub(crate) feature: String,
     /// gRPC of the training service.
@@ -40,6 +42,7 @@ impl Endpoints {
         let peers = &config.peers;
         Self {
             ingestion: config.ingestion.http.as_deref().map(url).unwrap_or_default(),
+            shares: config.validation.flight.as_deref().map(url).unwrap_or_default(),
             feature: peer(&peers.feature, &config.feature.grpc),
             training: peer(&peers.training, &config.training.grpc),
             evaluation: peer(&peers.evaluation, &config.evaluation.grpc),

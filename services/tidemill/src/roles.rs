@@ -122,6 +122,7 @@ impl FromStr for Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Port {
     IngestionHttp,
+    Shares,
     Feature,
     Training,
     Evaluation,
@@ -145,7 +146,10 @@ impl Listeners {
                     Some(http) => &mut [(Port::IngestionHttp, http, "ingestion.http", &mut endpoints.ingestion)],
                     None => &mut [],
                 },
-                Role::Validation => &mut [],
+                Role::Validation => match &config.validation.flight {
+                    Some(flight) => &mut [(Port::Shares, flight, "validation.flight", &mut endpoints.shares)],
+                    None => &mut [],
+                },
                 Role::Feature => &mut [(Port::Feature, &config.feature.grpc, "feature.grpc", &mut endpoints.feature)],
                 Role::Training => {
                     &mut [(Port::Training, &config.training.grpc, "training.grpc", &mut endpoints.training)]

@@ -138,6 +138,8 @@ fn in_project(identity: Identity, scope: &Scope) -> Vec<String> {
         Identity::Validation => {
             all.extend(reads(subjects::NOTICES_STREAM));
             all.extend(scope.notices(&["clean.committed", "alert.raised"]));
+            // Who was given what of the shared datasets.
+            all.push(subjects::audit(project));
         }
         Identity::Feature => all.extend(scope.events_streams().flat_map(|stream| reads(&stream))),
         Identity::Training => {

@@ -111,6 +111,13 @@ impl SigningKey {
         KeyId(hex::encode(self.0.verifying_key().to_bytes()))
     }
 
+    /// The signature, in hexadecimal, of some bytes that are no bundle. `what` keeps signatures of one kind from standing
+    /// for another.
+    #[must_use]
+    pub fn seal(&self, what: &str, bytes: &[u8]) -> String {
+        self.sign(&sealed(what, bytes))
+    }
+
     /// The signature of some bytes, in hexadecimal.
     pub(crate) fn sign(&self, bytes: &[u8]) -> String {
         hex::encode(self.0.sign(bytes).to_bytes())
@@ -159,11 +166,22 @@ impl TrustedKeys {
         self.0.is_empty()
     }
 
+    /// The trusted key whose [`SigningKey::seal`] this is; `None` for anything else.
+    #[must_use]
+    pub fn sealed_by(&self, what: &str, bytes: &[u8], seal: &str) -> Option<KeyId> {
+        self.signer_of(&sealed(what, bytes), &parse_signature(seal.as_bytes())?)
+    }
+
     /// The trusted key that signed the bytes. Strict verification: no malleable signatures, no weak keys.
     pub(crate) fn signer_of(&self, bytes: &[u8], signature: &Signature) -> Option<KeyId> {
         let signer = self.0.iter().find(|key| key.verify_strict(bytes, signature).is_ok())?;
         Some(KeyId(hex::encode(signer.to_bytes())))
     }
+}
+
+/// What is signed of bytes that are no bundle. A manifest of a bundle is JSON, so it never begins like this.
+fn sealed(what: &str, bytes: &[u8]) -> Vec<u8> {
+    [b"tidemill ", what.as_bytes(), b"\n", bytes].concat()
 }
 
 /// Reads a signature in hexadecimal.

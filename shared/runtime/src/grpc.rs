@@ -60,6 +60,7 @@ fn role_of(path: &str) -> Option<&str> {
     }
     match service.split('.').collect::<Vec<_>>().as_slice() {
         ["inference", "GRPCInferenceService"] => Some("serving"),
+        ["arrow", "flight", "protocol", "FlightService"] => Some("validation"),
         ["tidemill", role, "v1", name] if name.to_lowercase() == format!("{role}service") => Some(role),
         _ => None,
     }

@@ -88,6 +88,9 @@ impl Spec {
         }
         self.check_features(&mut found);
         self.check_learning(&mut found);
+        for (path, message, mend) in crate::share::problems(self) {
+            found.add(format!("share.{path}"), message, mend);
+        }
         found.0.extend(self.retention.problems(&self.sources.keys().map(SourceName::as_str).collect()));
         found.0
     }

@@ -20,6 +20,7 @@ mod parse;
 pub mod replay;
 mod retention;
 pub mod rule;
+mod share;
 mod units;
 
 pub use cleaning::{Action, DateForms, Decision, TextStep, UnitChange};
@@ -31,4 +32,5 @@ pub use parse::{locate, read_yaml, write_yaml};
 pub use replay::{ReplayPlan, ReplayStream};
 pub use retention::{Hold, Retention, RetentionClass};
 pub use rule::*;
+pub use share::{Partner, Share};
 pub use units::{UNITS, Unit};

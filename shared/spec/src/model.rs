@@ -1,6 +1,6 @@
 //! The spec as types. Field documentation is the reference manual of the format.
 
-use crate::{ColumnType, Decision, Origin, Retention, Rule, Span};
+use crate::{ColumnType, Decision, Origin, Retention, Rule, Share, Span};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,6 +52,9 @@ pub struct Spec {
     /// How long data are kept; absent: rows for good, superseded versions for a week.
     #[serde(default, skip_serializing_if = "Retention::is_silent")]
     pub retention: Retention,
+    /// What is shared with partners, by name; absent: nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub share: BTreeMap<String, Share>,
 }
 
 /// The problem statement.

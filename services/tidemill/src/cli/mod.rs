@@ -25,6 +25,7 @@ mod quality;
 mod rows;
 mod secrets;
 mod serve;
+mod share;
 mod source;
 mod target;
 mod wait;
@@ -128,6 +129,9 @@ enum Command {
     /// Judge files by rules, propose rules from history, write and read data contracts.
     #[command(subcommand)]
     Quality(quality::QualityCommand),
+    /// See what partners may read, make tokens for them, check what was shared.
+    #[command(subcommand)]
+    Share(share::ShareCommand),
     /// Ask for a training run.
     Train(lifecycle::TrainArgs),
     /// Look at training runs.
@@ -259,6 +263,7 @@ async fn run(command: Command, config: Config, out: Output, recent: Recent) -> R
         Command::Lineage(command) => lineage::run(&target, out, command).await,
         Command::Cleaning(command) => cleaning::run(&target, out, command).await,
         Command::Quality(command) => quality::run(&target, out, command).await,
+        Command::Share(command) => share::run(&target, out, command).await,
         Command::Train(args) => lifecycle::train(&target, out, args).await,
         Command::Runs(command) => lifecycle::runs(&target, out, command).await,
         Command::Models(command) => lifecycle::models(&target, out, command).await,

@@ -4,7 +4,9 @@ use super::{Context, Port};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use tidemill_dataset::Upkeep;
+use tidemill_registry::SigningKey;
 use tidemill_runtime::Backoff;
+use tidemill_validation::share::Tokens;
 
 impl Context {
     pub(super) fn start_ingestion(&mut self) -> Result<()> {
@@ -51,6 +53,25 @@ impl Context {
         let (storage, spec, upkeep) = (self.storage.clone(), Arc::clone(&self.spec), self.upkeep());
         let start = move |token| tidemill_validation::upkeep(storage.clone(), Arc::clone(&spec), upkeep, token);
         self.supervisor.spawn_restarting("clean upkeep", Backoff::default(), start);
+        if self.config.validation.flight.is_some() {
+            self.start_shares()?;
+        }
+        Ok(())
+    }
+
+    fn start_shares(&mut self) -> Result<()> {
+        let settings = &self.config.validation;
+        let file = settings.manifest_key_file.clone();
+        let key = file.unwrap_or_else(|| self.config.data_dir.join("keys").join("manifest.key"));
+        let deps = tidemill_validation::share::ShareDeps {
+            bus: self.bus.clone(),
+            storage: self.storage.clone(),
+            spec: Arc::clone(&self.spec),
+            key: SigningKey::load_or_create(&key)?,
+            tokens: settings.tokens_file.as_deref().map(Tokens::load).transpose()?.unwrap_or_default(),
+            listener: self.listeners.give(Port::Shares)?,
+        };
+        self.supervisor.spawn("shares", tidemill_validation::share::share(deps, self.supervisor.token()));
         Ok(())
     }
 

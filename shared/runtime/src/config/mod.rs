@@ -10,7 +10,7 @@ use crate::error::Error;
 pub use layers::{Environment, ProcessEnvironment};
 pub use model::{
     Admin, Bus, Config, Drain, Evaluation, Feature, Ingestion, Keys, Monitoring, Peers, Serving, Store,
-    TelemetrySettings, Training,
+    TelemetrySettings, Training, Validation,
 };
 pub use quantity::{Interval, Size};
 use std::path::{Path, PathBuf};

@@ -43,6 +43,8 @@ settings! {
         drain: Drain,
         /// The ingestion role.
         ingestion: Ingestion,
+        /// The validation role.
+        validation: Validation,
         /// The feature role.
         feature: Feature,
         /// The training role.
@@ -164,6 +166,19 @@ settings! {
         dead_share: f64,
         /// Newest rows of a source among which they are counted.
         dead_window: u64,
+    }
+
+    /// The validation role.
+    Validation {
+        /// Address at which partners read what is shared; none when not set.
+        #[serde(with = "optional_text")]
+        flight: Option<String>,
+        /// File with partners and the digests of their tokens.
+        #[serde(with = "optional_path")]
+        tokens_file: Option<PathBuf>,
+        /// File of the private key that signs manifests; made in the data folder when not set.
+        #[serde(with = "optional_path")]
+        manifest_key_file: Option<PathBuf>,
     }
 
     /// The feature role.

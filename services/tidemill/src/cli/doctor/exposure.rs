@@ -60,6 +60,7 @@ fn listeners(config: &Config) -> Check {
         ("console.http", &config.console.http),
     ];
     all.extend(config.ingestion.http.as_deref().map(|address| ("ingestion.http", address)));
+    all.extend(config.validation.flight.as_deref().map(|address| ("validation.flight", address)));
     all.extend(config.admin.grpc.as_deref().map(|address| ("admin.grpc", address)));
     judge_listeners(name, &all, in_container())
 }
