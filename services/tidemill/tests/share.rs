@@ -88,9 +88,15 @@ impl Instance {
         let log = folder.path().join("log");
         let mut victim = Victim::spawn(Path::new(env!("CARGO_BIN_EXE_tidemill")), arguments, [], &log).unwrap();
         victim.wait_for_log("next: ", PATIENCE).await.unwrap();
-        let birds = example.join("data/penguins.csv").display().to_string();
+        // Each row gets a number and the middle of November of its year.
+        let text = std::fs::read_to_string(example.join("data/penguins.csv")).unwrap();
+        let row = |(number, line): (usize, &str)| match number {
+            0 => format!("penguin,measured_at,{line}\n"),
+            _ => format!("{number},{}-11-15T00:00:00Z,{line}\n", line.rsplit(',').next().unwrap()),
+        };
+        std::fs::write(folder.path().join("birds.csv"), text.lines().enumerate().map(row).collect::<String>()).unwrap();
         let instance = Self { folder, victim, flight };
-        let sent = instance.run(&["events", "publish", "--source", "penguins", &birds]);
+        let sent = instance.run(&["events", "publish", "--source", "penguins", "birds.csv"]);
         assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
         (instance, made["token"].as_str().unwrap().to_owned())
     }

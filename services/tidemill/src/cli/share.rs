@@ -85,8 +85,10 @@ async fn list(target: &Target, out: Output) -> Result<u8> {
         }
     }
     out.rows(&["share", "partner", "source", "columns", "where", "until"], &lines)?;
-    if target.config.validation.flight.is_none() {
-        say("validation.flight is not set, so nothing is offered yet");
+    match target.instance.as_ref().map(|instance| instance.endpoints.shares.as_str()) {
+        Some("") => say("the instance was started without validation.flight, so nothing is offered"),
+        Some(url) => say(&format!("offered at {}", url.replacen("http", "grpc", 1))),
+        None => {}
     }
     next("tidemill share token PARTNER");
     Ok(0)

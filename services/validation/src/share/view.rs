@@ -2,7 +2,7 @@
 
 use super::error::ShareError;
 use arrow::array::{AsArray as _, RecordBatch};
-use arrow::compute::{filter_record_batch, prep_null_mask_filter};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl View {
         let mut rows = batch.clone();
         for condition in &self.conditions {
             let holds = condition.evaluate(&rows)?;
-            rows = filter_record_batch(&rows, &prep_null_mask_filter(holds.as_boolean()))?;
+            rows = filter_record_batch(&rows, holds.as_boolean())?;
         }
         let places = self.columns.iter().map(|name| rows.schema_ref().index_of(name)).collect::<Result<Vec<_>, _>>()?;
         Ok(RecordBatch::try_new(self.schema(), rows.project(&places)?.columns().to_vec())?)
