@@ -47,6 +47,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A body that was kept, or the note beside it, is not as it was written.
+    #[error("\"{path}\" is damaged: {reason}")]
+    Kept {
+        /// Path of the object in the store.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A task ended by panic.
     #[error("reading ended: {0}")]
     Task(String),
@@ -60,6 +68,12 @@ pub enum Error {
         url: String,
         /// Why it is refused, and how to allow it.
         reason: String,
+    },
+    /// The host asks programs not to fetch the address.
+    #[error("{url}: the robots.txt of the host does not permit it; if its owner does, say from.http.robots: ignore")]
+    Robots {
+        /// What was to be asked, without its query.
+        url: String,
     },
     /// The interface refuses, and would refuse again.
     #[error("{url} answers {status}{detail}")]
@@ -234,10 +248,12 @@ impl Classified for Error {
             Self::Settings { .. } | Self::Address { .. } => ErrorKind::Invalid,
             Self::Io { .. } | Self::Task(_) => ErrorKind::Internal,
             Self::Moved { .. } => ErrorKind::Conflict,
-            Self::Position { .. } => ErrorKind::Corrupt,
-            Self::Status { .. } | Self::Endless { .. } | Self::Query { .. } | Self::Overlap { .. } => {
-                ErrorKind::Refused
-            }
+            Self::Position { .. } | Self::Kept { .. } => ErrorKind::Corrupt,
+            Self::Robots { .. }
+            | Self::Status { .. }
+            | Self::Endless { .. }
+            | Self::Query { .. }
+            | Self::Overlap { .. } => ErrorKind::Refused,
             Self::Away { .. } | Self::Database { .. } => ErrorKind::Unavailable,
         }
     }
@@ -253,10 +269,12 @@ impl Classified for Error {
             Self::Moved { .. } => 1702,
             Self::Position { .. } => 1703,
             Self::Task(_) => 1704,
+            Self::Kept { .. } => 1705,
             Self::Address { .. } => 1720,
             Self::Status { .. } => 1721,
             Self::Away { .. } => 1722,
             Self::Endless { .. } => 1723,
+            Self::Robots { .. } => 1724,
             Self::Database { .. } => 1730,
             Self::Query { .. } => 1731,
             Self::Overlap { .. } => 1732,

@@ -28,9 +28,11 @@ mod postgres;
 mod puller;
 mod secret;
 mod seen;
+mod snapshots;
 mod text;
 
 pub use error::{Error, Fault, FaultKind, Result};
 pub use infer::{Candidate, InferOptions, Inferred, InferredColumn, SAMPLE_ROWS, infer};
 pub use post::{Posted, Poster};
 pub use puller::{Puller, Refusal, Tell, Told};
+pub use snapshots::{Kept, SnapshotPlan, Snapshots};

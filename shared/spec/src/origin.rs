@@ -170,9 +170,30 @@ pub struct HttpOrigin {
     /// Under which terms the data may be used; recorded with each snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
+    /// Whether what the `robots.txt` of a host does not permit is left alone.
+    #[serde(default, skip_serializing_if = "RobotsPolicy::is_default")]
+    pub robots: RobotsPolicy,
     /// How text becomes values.
     #[serde(default)]
     pub text: TextForm,
+}
+
+/// What `robots.txt` means to an origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RobotsPolicy {
+    /// What it does not permit is not asked for.
+    #[default]
+    Honour,
+    /// It is not read: the owner of the host has permitted what is asked for.
+    Ignore,
+}
+
+impl RobotsPolicy {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How the next page is found.

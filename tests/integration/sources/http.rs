@@ -12,8 +12,10 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use tidemill_sources::Snapshots;
 use tidemill_testkit::eventually;
 use tidemill_tests::{Rig, messages as readings};
+use tidemill_types::Millis;
 
 /// Rows of a page.
 const PAGE: i64 = 100;
@@ -44,6 +46,8 @@ impl Interface {
             .route("/inside", get(|| async { Redirect::temporary("http://169.254.169.254/latest/meta-data") }))
             .route("/circle", get(|| async { ([("link", "</circle>; rel=next")], "[]") }))
             .route("/bomb", get(bomb))
+            .route("/private", get(|| async { "[]" }))
+            .route("/robots.txt", get(|| async { "User-agent: *\nDisallow: /private\n" }))
             .route("/page", get(|| async { ([("content-type", "text/html")], "<html>") }))
             .with_state(Arc::clone(&interface));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -216,6 +220,37 @@ async fn snapshots(rig: &Rig) -> Result<()> {
     let digest = note["sha256"].as_str().context("a digest")?;
     let body = storage.get(&format!("raw/_snapshots/meters/readings/{digest}.body")).await?;
     assert_eq!(tidemill_types::Digest::of(&body).as_str(), digest);
+
+    // Read back, as of an instant, and dropped by age: what was fetched last stays.
+    let (project, source) = (&rig.spec.project, readings::source()?);
+    let snapshots = Snapshots::of(storage, project, &source);
+    let all = snapshots.all().await?;
+    assert_eq!(all.len(), notes.len());
+    let (first, last) = (&all[0], &all[all.len() - 1]);
+    assert!(first.fetched_at < last.fetched_at);
+    assert!(snapshots.at(Millis(first.fetched_at.0 - 1)).await?.is_empty(), "nothing was known before");
+    let pages: std::collections::BTreeSet<_> = all.iter().map(|kept| &kept.url).collect();
+    assert_eq!(snapshots.at(last.fetched_at).await?.len(), pages.len(), "of each page one body");
+    assert_eq!(snapshots.body(&last.sha256).await?.context("a body")?.len() as u64, last.bytes);
+
+    let age = Millis(last.fetched_at.0 - all[all.len() / 2].fetched_at.0);
+    let young = snapshots.plan(age, Millis::MIN).await?;
+    assert!(
+        !young.notes.is_empty() && young.bodies.is_empty(),
+        "a body that was just written may be about to be named"
+    );
+    let plan = snapshots.plan(age, Millis::MAX).await?;
+    assert_eq!(plan.kept + plan.notes.len(), all.len());
+    snapshots.drop(&plan).await?;
+    let left = snapshots.all().await?;
+    assert_eq!(left.len(), plan.kept);
+    for kept in &left {
+        assert!(snapshots.body(&kept.sha256).await?.is_some(), "a body that is named is gone");
+    }
+    let gone = all.iter().filter(|kept| !left.iter().any(|other| other.sha256 == kept.sha256));
+    for kept in gone {
+        assert!(snapshots.body(&kept.sha256).await?.is_none(), "a body that nobody names is left");
+    }
     Ok(())
 }
 
@@ -253,6 +288,7 @@ async fn addresses_inside_bombs_and_circles_are_refused() -> Result<()> {
     assert_eq!(code(&origin(&format!("{url}/circle"), ", attempts: 1, paging: link")).await?, "TM1723");
     assert_eq!(code(&origin(&format!("{url}/bomb"), ", attempts: 1, max_bytes: 1000000")).await?, "TM1713");
     assert_eq!(code(&origin(&format!("{url}/page"), once)).await?, "TM1715");
+    assert_eq!(code(&origin(&format!("{url}/private?x=1"), once)).await?, "TM1724");
     assert_eq!(code(&origin(&format!("{url}/nowhere"), once)).await?, "TM1721");
     assert_eq!(code(&origin(&format!("{url}/cursors"), once)).await?, "TM1721");
     assert_eq!(code(&origin("http://127.0.0.1:1/", once)).await?, "TM1722");

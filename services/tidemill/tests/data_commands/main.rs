@@ -7,5 +7,9 @@ mod known_faults;
 mod letters;
 mod personal;
 mod place;
+#[expect(unreachable_pub, reason = "the test tiers export it from their library")]
+#[path = "../../../../tests/src/python.rs"]
+mod python;
 mod restore;
+mod snapshots;
 mod versions;

@@ -2,6 +2,7 @@
 //! on time and size, also of what a compressed body unfolds to.
 
 use super::guard::{Guard, GuardedResolver, shown};
+use super::robots::Robots;
 use crate::error::{Error, Fault, FaultKind, Result};
 use crate::puller::fraction;
 use crate::secret::{self, Hidden};
@@ -9,10 +10,11 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
+use std::collections::HashMap;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tidemill_spec::HttpOrigin;
+use tidemill_spec::{HttpOrigin, RobotsPolicy};
 use tidemill_types::Pauses;
 use tokio::time::Instant;
 
@@ -20,6 +22,8 @@ use tokio::time::Instant;
 const PAUSES: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(60));
 /// A server that asks for a longer pause is left alone until the next poll.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(900);
+/// What a host permits is asked again after this long.
+const ROBOTS_FOR: Duration = Duration::from_secs(24 * 3_600);
 /// Hops of one request.
 const REDIRECTS: usize = 5;
 /// Bytes of an error's body that are told.
@@ -64,6 +68,8 @@ pub(crate) struct Fetcher {
     timeout: Duration,
     between: Duration,
     next_at: Instant,
+    /// What hosts permit, by scheme, name and port, and when they said so; nothing where nobody asks them.
+    robots: Option<HashMap<String, (Robots, Instant)>>,
     /// Requests that were repeated.
     pub(crate) retries: u64,
 }
@@ -103,6 +109,7 @@ impl Fetcher {
             timeout,
             between: Duration::from_secs_f64(1.0 / origin.per_second.max(0.001)),
             next_at: Instant::now(),
+            robots: (origin.robots == RobotsPolicy::Honour).then(HashMap::new),
             retries: 0,
         })
     }
@@ -131,20 +138,54 @@ impl Fetcher {
         let mut url = url.clone();
         for _ in 0..=REDIRECTS {
             self.guard.check(&url).await.map_err(Failed::from)?;
+            self.permitted(&url).await?;
             let response = self.ask(&url, known).await?;
-            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return self.answer(&url, response).await;
+            match redirect(&url, &response)? {
+                None => return self.answer(&url, response).await,
+                Some(to) => url = to,
             }
-            let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
-            let to = to.and_then(|to| url.join(to).ok());
-            let endless = |reason: &str| Failed::For(Error::Endless { url: shown(&url), reason: reason.to_owned() });
-            let to = to.ok_or_else(|| endless("a redirect without a usable Location"))?;
-            if url.scheme() == "https" && to.scheme() == "http" {
-                return Err(endless("a redirect from https to http"));
-            }
-            url = to;
         }
         Err(Failed::For(Error::Endless { url: shown(&url), reason: format!("more than {REDIRECTS} redirects") }))
+    }
+
+    /// Refuses what the host does not permit us to ask for.
+    async fn permitted(&mut self, url: &Url) -> std::result::Result<(), Failed> {
+        let host = url.origin().ascii_serialization();
+        let Some(hosts) = &self.robots else { return Ok(()) };
+        if hosts.get(&host).is_none_or(|(_, since)| since.elapsed() > ROBOTS_FOR) {
+            let said = self.ask_robots(url).await?;
+            if let Some(hosts) = &mut self.robots {
+                hosts.insert(host.clone(), (said, Instant::now()));
+            }
+        }
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let path = format!("{}{query}", url.path());
+        match self.robots.as_ref().and_then(|hosts| hosts.get(&host)) {
+            Some((robots, _)) if !robots.permit(&path) => Err(Failed::For(Error::Robots { url: shown(url) })),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a host permits. A host without the file permits everything; one that fails to say is asked again later.
+    async fn ask_robots(&mut self, url: &Url) -> std::result::Result<Robots, Failed> {
+        let Ok(mut at) = url.join("/robots.txt") else { return Ok(Robots::default()) };
+        for _ in 0..=REDIRECTS {
+            self.guard.check(&at).await.map_err(Failed::from)?;
+            let response = self.ask(&at, &Known::default()).await?;
+            if let Some(to) = redirect(&at, &response)? {
+                at = to;
+                continue;
+            }
+            let status = response.status();
+            if status.is_client_error() && !passes(status) {
+                break;
+            }
+            return match self.answer(&at, response).await? {
+                Answer::Body(page) => Ok(Robots::parse(&page.body)),
+                Answer::Unchanged => Ok(Robots::default()),
+            };
+        }
+        Ok(Robots::default())
     }
 
     async fn ask(&mut self, url: &Url, known: &Known) -> std::result::Result<Response, Failed> {
@@ -232,14 +273,33 @@ impl Fetcher {
         let retry_after = retry_after.and_then(|text| wait(text, Utc::now()));
         let told = response.chunk().await.ok().flatten().unwrap_or_default();
         let told: String = String::from_utf8_lossy(&told).chars().filter(|c| !c.is_control()).take(DETAIL).collect();
-        let passes = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504);
-        if passes {
+        if passes(status) {
             let error = Error::Away { url: shown(url), reason: format!("it answers {status} {told}") };
             return Failed::Now { error, retry_after };
         }
         let detail = if told.is_empty() { String::new() } else { format!(": {told}") };
         Failed::For(Error::Status { url: shown(url), status: status.as_u16(), detail })
     }
+}
+
+/// Where an answer leads, if it leads anywhere.
+fn redirect(url: &Url, response: &Response) -> std::result::Result<Option<Url>, Failed> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+    let to = to.and_then(|to| url.join(to).ok());
+    let endless = |reason: &str| Failed::For(Error::Endless { url: shown(url), reason: reason.to_owned() });
+    let to = to.ok_or_else(|| endless("a redirect without a usable Location"))?;
+    if url.scheme() == "https" && to.scheme() == "http" {
+        return Err(endless("a redirect from https to http"));
+    }
+    Ok(Some(to))
+}
+
+/// Whether a status may be another one later.
+fn passes(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
 /// Whether another attempt may help.

@@ -6,6 +6,7 @@
 
 mod client;
 mod guard;
+mod robots;
 mod rows;
 mod snapshot;
 

@@ -5,8 +5,8 @@ use super::guard::shown;
 use crate::error::Result;
 use crate::message::now;
 use crate::puller::Puller;
+use crate::snapshots::{Kept, Snapshots};
 use reqwest::Url;
-use serde_json::json;
 use tidemill_types::Digest;
 
 /// Words in the names of query parameters whose values are not written down.
@@ -15,21 +15,18 @@ const SECRETS: [&str; 6] = ["key", "token", "secret", "sig", "password", "auth"]
 /// Keeps a body under its digest and notes where and when it was got; durable when it returns.
 pub(super) async fn keep(puller: &Puller, url: &Url, page: &Page, license: Option<&str>) -> Result<Digest> {
     let digest = Digest::of(&page.body);
-    let folder = format!("raw/_snapshots/{}/{}", puller.project, puller.source);
-    puller.storage.put_if_absent(&format!("{folder}/{digest}.body"), page.body.clone()).await?;
-    let at = now();
-    let note = json!({
-        "url": noted(url),
-        "fetched_at": at.to_string(),
-        "status": page.status,
-        "etag": page.known.etag,
-        "last_modified": page.known.last_modified,
-        "content_type": page.content_type,
-        "bytes": page.body.len(),
-        "sha256": digest,
-        "license": license,
-    });
-    puller.storage.put(&format!("{folder}/{:015}-{}.json", at.0, digest.short()), note.to_string()).await?;
+    let kept = Kept {
+        url: noted(url),
+        fetched_at: now(),
+        status: page.status,
+        etag: page.known.etag.clone(),
+        last_modified: page.known.last_modified.clone(),
+        content_type: page.content_type.clone(),
+        bytes: page.body.len() as u64,
+        sha256: digest.clone(),
+        license: license.map(str::to_owned),
+    };
+    Snapshots::of(&puller.storage, &puller.project, &puller.source).keep(&kept, &page.body).await?;
     Ok(digest)
 }
 

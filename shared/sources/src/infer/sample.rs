@@ -77,7 +77,10 @@ async fn open(url: &str, name: &str) -> Result<File> {
 }
 
 async fn over_http(options: &InferOptions, most: usize) -> Result<Sample> {
-    let origin = serde_json::json!({"url": options.place, "allow": options.allow, "attempts": 3, "max_bytes": MOST});
+    // A person looks once, and robots.txt is for programs that come again.
+    let origin = serde_json::json!({
+        "url": options.place, "allow": options.allow, "attempts": 3, "max_bytes": MOST, "robots": "ignore",
+    });
     let origin: HttpOrigin =
         serde_json::from_value(origin).map_err(|e| Error::settings("the address", e.to_string()))?;
     let mut fetcher = Fetcher::new(&origin)?;

@@ -6,6 +6,7 @@ mod masked;
 mod pinned;
 mod protect;
 mod restore;
+mod snapshots;
 mod stale;
 mod tags;
 mod upkeep;

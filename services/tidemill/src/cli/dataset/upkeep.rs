@@ -1,7 +1,7 @@
 //! `dataset compact` and `dataset vacuum`.
 
 use super::protect::{Protected, follower};
-use super::{Chosen, origin, pinned, source_of};
+use super::{Chosen, origin, pinned, snapshots, source_of};
 use crate::cli::output::{Output, next, say};
 use crate::cli::target::Target;
 use crate::error::{Error, Result};
@@ -11,12 +11,13 @@ use std::collections::BTreeSet;
 use std::str::FromStr as _;
 use tidemill_dataset::{CommitError, Effort, Keep, Table};
 use tidemill_runtime::config::Size;
+use tidemill_sources::Snapshots;
 use tidemill_spec::{Hold, Retention, RetentionClass, Source, Spec};
 use tidemill_storage::Storage;
 use tidemill_types::{Millis, SourceName, columns};
 
 /// Files younger than this are never deleted: a commit may be about to name them.
-const GRACE: Millis = Millis(3_600_000);
+pub(super) const GRACE: Millis = Millis(3_600_000);
 
 /// Which tables, and how large their files become.
 #[derive(Debug, Args)]
@@ -125,7 +126,16 @@ pub(super) async fn vacuum(target: &Target, storage: &Storage, out: Output, args
     let protected = Protected::find(&bus, storage, &spec.project).await?;
     let now = super::tags::now();
     let (mut rows, mut freed) = (Vec::new(), 0);
-    for path in args.chosen.paths(storage).await? {
+    let (bodies, tables): (Vec<String>, Vec<String>) = match args.chosen.tables.is_empty() {
+        true => (snapshots::folders(storage, &spec).await?, args.chosen.paths(storage).await?),
+        false => args.chosen.tables.iter().cloned().partition(|path| path.starts_with(Snapshots::ROOT)),
+    };
+    for path in bodies {
+        let (row, bytes) = snapshots::vacuum(storage, &spec, &path, args.apply).await?;
+        freed += bytes;
+        rows.push(row);
+    }
+    for path in tables {
         let table = pinned::table(storage, &path).await?;
         let promise = Promise::of(&spec, &path);
         if let Some(hold) = promise.hold {
@@ -181,7 +191,7 @@ pub(super) async fn vacuum(target: &Target, storage: &Storage, out: Output, args
     Ok(0)
 }
 
-fn held(path: &str, class: &str, hold: &Hold) -> Value {
+pub(super) fn held(path: &str, class: &str, hold: &Hold) -> Value {
     json!({
         "table": path,
         "class": class,

@@ -1,5 +1,7 @@
 //! `source`: what sources there are and where they come from, and the schema of a file or an address.
 
+mod snapshots;
+
 use super::output::{Output, next, say};
 use super::target::Target;
 use crate::error::Result;
@@ -32,6 +34,9 @@ pub(super) enum SourceCommand {
     /// Look at the first rows of a file or an address and print the block that reads it; needs nothing that runs.
     #[command(after_help = INFER_EXAMPLES)]
     Infer(InferArgs),
+    /// What HTTP sources answered, and when: the bodies as they came.
+    #[command(subcommand)]
+    Snapshots(snapshots::SnapshotsCommand),
 }
 
 /// What to look at.
@@ -112,6 +117,7 @@ pub(super) async fn run(target: &Target, out: Output, command: SourceCommand) ->
     match command {
         SourceCommand::Infer(args) => look(out, args).await,
         SourceCommand::Ls => list(target, out).await,
+        SourceCommand::Snapshots(command) => snapshots::run(target, out, command).await,
     }
 }
 
