@@ -12,6 +12,7 @@ use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::ChunkReader;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use std::io::Write;
@@ -22,7 +23,7 @@ use std::thread;
 use tidemill_types::columns;
 
 /// A row group ends at so many rows, or at so much data before it is encoded.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
+pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 const ROW_GROUP_BYTES: usize = 64 << 20;
 /// A dictionary larger than this saves nothing and costs the most time of all.
 const DICTIONARY_BYTES: usize = 256 << 10;
@@ -203,7 +204,19 @@ impl FileReader {
         expected: Option<&SchemaRef>,
     ) -> Result<Self, Error> {
         let corrupt = |e: ParquetError| Error::Corrupt { path: path.to_owned(), reason: e.to_string() };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(corrupt)?.with_batch_size(BATCH_ROWS);
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(corrupt)?;
+        Self::over(path, builder, columns, expected)
+    }
+
+    /// The same for a reader of bytes that was told which rows to read.
+    pub(crate) fn over<R: ChunkReader + 'static>(
+        path: &str,
+        builder: ParquetRecordBatchReaderBuilder<R>,
+        columns: Option<&[String]>,
+        expected: Option<&SchemaRef>,
+    ) -> Result<Self, Error> {
+        let corrupt = |e: ParquetError| Error::Corrupt { path: path.to_owned(), reason: e.to_string() };
+        let builder = builder.with_batch_size(BATCH_ROWS);
         let of_file = schema::in_memory(builder.schema());
         let wanted: Vec<String> = match columns {
             Some(columns) => columns.to_vec(),

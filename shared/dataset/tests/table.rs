@@ -8,7 +8,9 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimestampMillisecondT
 use common::{APP, append, ids, open, rows, schema, storage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidemill_dataset::{Between, CommitError, Effort, Error, Keep, Table, read_parquet, write_parquet};
+use tidemill_dataset::{
+    Between, CommitError, Effort, Error, Keep, LocalParquet, Sample, SampleOptions, Table, read_parquet, write_parquet,
+};
 use tidemill_types::Millis;
 
 #[tokio::test]
@@ -246,4 +248,75 @@ async fn a_plain_parquet_file_gives_back_its_rows_and_damage_is_an_error() {
         storage.put("samples/cut.parquet", whole.slice(..cut)).await.unwrap();
         assert!(matches!(read_parquet(&storage, "samples/cut.parquet", None).await, Err(Error::Corrupt { .. })));
     }
+}
+
+/// Batches of a sample as ids.
+fn drawn(sample: &Sample) -> Vec<i64> {
+    sample.batches.iter().flat_map(|batch| batch["id"].as_primitive::<Int64Type>().values().to_vec()).collect()
+}
+
+#[tokio::test]
+async fn a_sample_is_bounded_spread_over_the_versions_and_the_same_for_a_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = open(&storage(&folder)).await;
+    for version in 0..40 {
+        append(&table, version * 5_000, (version + 1) * 5_000).await;
+    }
+    let snapshot = table.load().await.unwrap();
+    let options = SampleOptions { places: 64, ..SampleOptions::new(8_000, 3) };
+    let sample = table.sample(&snapshot, Some(&["id", "x"]), &options).await.unwrap();
+    let ids = drawn(&sample);
+    assert_eq!((sample.whole, sample.files_read, sample.batches[0].num_columns()), (false, 40, 2));
+    assert!(ids.len() as u64 == sample.rows && ids.len().abs_diff(8_000) < 400, "{} rows", ids.len());
+    let distinct: BTreeSet<&i64> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len(), "no row is drawn twice");
+    for version in 0..40 {
+        let of_it = ids.iter().filter(|id| **id / 5_000 == version).count();
+        assert!((50..=450).contains(&of_it), "{of_it} rows of version {version}");
+    }
+    let mean = ids.iter().sum::<i64>() as f64 / ids.len() as f64;
+    assert!((mean - 100_000.0).abs() < 4_000.0, "{mean}");
+    assert_eq!(ids, drawn(&table.sample(&snapshot, Some(&["id", "x"]), &options).await.unwrap()));
+    let other = SampleOptions { seed: 4, ..options };
+    assert_ne!(ids, drawn(&table.sample(&snapshot, Some(&["id", "x"]), &other).await.unwrap()));
+
+    // Fewer places read fewer files; a table that is small enough is its own sample.
+    let few = SampleOptions { places: 8, ..options };
+    let sample = table.sample(&snapshot, None, &few).await.unwrap();
+    assert_eq!((sample.files_read, sample.batches[0].num_columns()), (8, 4));
+    let all = table.sample(&snapshot, None, &SampleOptions::new(200_000, 3)).await.unwrap();
+    assert!(all.whole && all.rows == 200_000);
+    let first = table.load_version(1).await.unwrap();
+    let sample = table.sample(&first, None, &SampleOptions::new(8_000, 3)).await.unwrap();
+    assert!(sample.whole && sample.rows == 5_000, "an older version has its own rows");
+    assert!(table.sample(&snapshot, Some(&["nothing"]), &few).await.is_err());
+}
+
+#[tokio::test]
+async fn of_a_large_file_only_the_row_groups_around_the_places_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage(&folder);
+    let table = open(&storage).await;
+    append(&table, 0, 1_000_000).await;
+    let snapshot = table.load().await.unwrap();
+    let file = snapshot.files().next().unwrap().clone();
+    assert_eq!(snapshot.files().count(), 1);
+    // The second and the third row group are made unreadable.
+    let path = folder.path().join("raw/flights").join(&file.path);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let parquet = LocalParquet::open(&path).unwrap();
+    assert_eq!(parquet.row_groups().len(), 8);
+    let share = bytes.len() / 8;
+    bytes[share + share / 2..3 * share].fill(0xff);
+    std::fs::write(&path, &bytes).unwrap();
+    let whole = table.sample(&snapshot, None, &SampleOptions::new(2_000_000, 0)).await;
+    assert!(whole.is_err(), "the hole is noticed where it is read");
+    let options = SampleOptions { places: 2, ..SampleOptions::new(1_000, 0) };
+    let sample = table.sample(&snapshot, None, &options).await.unwrap();
+    let ids = drawn(&sample);
+    assert!(ids.len().abs_diff(1_000) < 150 && sample.files_read == 1, "{} rows", ids.len());
+    let held = |group: i64| move |id: &&i64| **id / (128 * 1_024) == group;
+    // Places are at the begin and in the middle.
+    let of = [0, 3].map(|group| ids.iter().filter(held(group)).count());
+    assert!(of[0] > 350 && of[1] > 350 && of[0] + of[1] == ids.len(), "{of:?}");
 }
