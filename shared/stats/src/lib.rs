@@ -10,6 +10,7 @@ pub mod drift;
 pub mod error;
 pub mod hypothesis;
 pub mod profile;
+pub mod random;
 pub mod repeats;
 pub mod sample;
 pub mod sketch;

@@ -6,6 +6,7 @@ mod kolmogorov;
 mod ks;
 mod means;
 mod multiple;
+mod random_tables;
 mod tables;
 
 pub use contingency::{ChiSquare, chi_square_quantile, chi_square_test, upper_tail as chi_square_sf};
@@ -14,6 +15,7 @@ pub use kolmogorov::kolmogorov_sf;
 pub use ks::{KsMethod, KsTest, ks_two_sample};
 pub use means::{MeanTest, two_proportion_z, welch_t};
 pub use multiple::benjamini_hochberg;
+pub use random_tables::RandomTables;
 pub use tables::{Independence, Table};
 
 use crate::{Error, Result};

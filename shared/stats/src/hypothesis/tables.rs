@@ -64,6 +64,21 @@ impl Table {
         self.columns
     }
 
+    /// Counts row by row.
+    pub(super) fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
+    /// Sums of the rows and of the columns.
+    pub(super) fn sums(&self) -> (Vec<u64>, Vec<u64>) {
+        let (mut rows, mut columns) = (vec![0; self.rows], vec![0; self.columns]);
+        for (at, count) in self.counts.iter().enumerate() {
+            rows[at / self.columns] += *count;
+            columns[at % self.columns] += *count;
+        }
+        (rows, columns)
+    }
+
     fn margins(&self) -> (Vec<f64>, Vec<f64>, f64) {
         let (mut rows, mut columns) = (vec![0.0; self.rows], vec![0.0; self.columns]);
         for (at, count) in self.counts.iter().enumerate() {
