@@ -51,6 +51,8 @@ pub struct Pair {
     pub value: Option<f64>,
     /// Pearson's r, of two number columns.
     pub pearson: Option<f64>,
+    /// Distance correlation over at most 1,000 rows, of two number columns.
+    pub distance: Option<f64>,
     /// Mutual information in nats: the plug-in estimate over at most ten bins of equal counts for numbers and thirty
     /// codes for categories; its bias is about (bins − 1)² / 2n.
     pub mutual_information: Option<f64>,
@@ -155,6 +157,7 @@ fn pair(a: &Prepared<'_>, b: &Prepared<'_>) -> Pair {
         measure: Measure::Spearman,
         value: None,
         pearson: None,
+        distance: None,
         mutual_information: None,
     };
     match (first.is_number(), second.is_number()) {

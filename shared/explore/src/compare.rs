@@ -2,8 +2,9 @@
 //!
 //! Numbers in two groups: Welch's t test; in more: ANOVA when Levene's test finds no unequal spread, else
 //! Kruskal–Wallis; and Kruskal–Wallis wherever a small group is strongly skewed. Categories: chi-square; a 2×2 table with
-//! an expected count below five: Fisher's exact test; sparse larger tables: rare values are pooled first. Every test has
-//! an effect size, because with many rows everything is significant, and a q-value over the whole family.
+//! an expected count below five: Fisher's exact test; larger tables whose counts are too small for the chi-square
+//! distribution: its chance among random tables with the same sums. Every test has an effect size, because with many
+//! rows everything is significant, and a q-value over the whole family.
 
 use crate::association::table;
 use crate::table::{Categories, Column, MISSING};
@@ -23,6 +24,9 @@ const MANY: usize = 30;
 const SKEWED: f64 = 2.0;
 /// Level at which Levene's test says that spreads differ.
 const UNEQUAL: f64 = 0.05;
+/// Cochran's rule: the chi-square distribution fits when no expected count is below one and no more than this share of
+/// them below five.
+const SPARSE: f64 = 0.2;
 
 /// Which test was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +40,8 @@ pub enum Test {
     KruskalWallis,
     /// Pearson's chi-square test.
     ChiSquare,
+    /// Pearson's chi-square statistic, its chance from random tables with the same sums.
+    ChiSquareMonteCarlo,
     /// Fisher's exact test.
     FisherExact,
 }
@@ -81,7 +87,7 @@ pub struct Comparison {
 
 /// Compares every column by the target, or, without one, every column by every grouping column.
 #[must_use]
-pub fn comparisons(columns: &[Column], target: Option<&str>) -> Vec<Comparison> {
+pub fn comparisons(columns: &[Column], target: Option<&str>, seed: u64) -> Vec<Comparison> {
     let groupings: Vec<&Column> =
         columns.iter().filter(|c| target.is_none_or(|t| c.name == t) && c.groups(GROUPS).is_some()).collect();
     let numeric_target = columns.iter().find(|c| Some(c.name.as_str()) == target && c.groups(GROUPS).is_none());
@@ -92,10 +98,10 @@ pub fn comparisons(columns: &[Column], target: Option<&str>) -> Vec<Comparison> 
             target.is_none() && column.kind == by.kind && column.groups(GROUPS).is_some() && column.name >= by.name
         };
         let others = columns.iter().filter(|column| column.name != by.name && !twice(column));
-        found.extend(others.filter_map(|column| compare(column, by)));
+        found.extend(others.filter_map(|column| compare(column, by, seed)));
     }
     if let Some(column) = numeric_target {
-        found.extend(columns.iter().filter(|by| by.name != column.name).filter_map(|by| compare(column, by)));
+        found.extend(columns.iter().filter(|by| by.name != column.name).filter_map(|by| compare(column, by, seed)));
     }
     found.truncate(TESTS);
     let p: Vec<f64> = found.iter().map(|one| one.p).collect();
@@ -108,11 +114,11 @@ pub fn comparisons(columns: &[Column], target: Option<&str>) -> Vec<Comparison> 
 
 /// Compares the values of one column between the groups of another; none where that makes no sense.
 #[must_use]
-pub fn compare(column: &Column, by: &Column) -> Option<Comparison> {
+pub fn compare(column: &Column, by: &Column, seed: u64) -> Option<Comparison> {
     let groups = by.groups(GROUPS)?;
     let discrete = column.groups(GROUPS).filter(|c| !column.is_number() || c.names.len() <= 2);
     match discrete {
-        Some(categories) => tables(column, by, categories, groups),
+        Some(categories) => tables((column, by), categories, groups, seed),
         None if column.is_number() => numbers(column, by, groups),
         None => None,
     }
@@ -173,21 +179,18 @@ fn numbers(column: &Column, by: &Column, groups: &Categories) -> Option<Comparis
     Some(found)
 }
 
-fn tables(column: &Column, by: &Column, categories: &Categories, groups: &Categories) -> Option<Comparison> {
-    let (mut most, mut pooled) = (categories.names.len(), false);
-    let (table, rows, result) = loop {
-        let (codes, kept) = categories.capped(most);
-        let (table, rows) = table((&codes, kept), (&groups.codes, groups.names.len()))?;
-        let result = table.chi_square();
-        // Cochran's rule: no expected count below one, and at most a fifth of them below five.
-        if most <= 2 || (result.least_expected >= 1.0 && result.sparse_share <= 0.2) {
-            break (table, rows, result);
-        }
-        (most, pooled) = (most - 1, true);
-    };
+fn tables(
+    (column, by): (&Column, &Column),
+    categories: &Categories,
+    groups: &Categories,
+    seed: u64,
+) -> Option<Comparison> {
+    let sizes = (categories.names.len(), groups.names.len());
+    let (table, rows) = table((&categories.codes, sizes.0), (&groups.codes, sizes.1))?;
     if table.rows() < 2 || table.columns() < 2 {
         return None;
     }
+    let result = table.chi_square();
     let mut found = Comparison {
         column: column.name.clone(),
         by: by.name.clone(),
@@ -201,13 +204,20 @@ fn tables(column: &Column, by: &Column, categories: &Categories, groups: &Catego
         effect: Effect::CramersV,
         size: result.cramers_v_corrected,
     };
-    if pooled {
-        found.reason = format!("two columns of categories; values after the first {} were pooled", most - 1);
-    }
     if let Some(p) = table.fisher().filter(|_| result.least_expected < 5.0) {
         found.test = Test::FisherExact;
         found.reason = format!("a 2×2 table with an expected count of {:.1}", result.least_expected);
         (found.statistic, found.p, found.size) = (None, p, result.cramers_v);
+    } else if result.least_expected < 1.0 || result.sparse_share > SPARSE {
+        let simulated = table.random_tables(seed);
+        found.test = Test::ChiSquareMonteCarlo;
+        found.reason = format!(
+            "expected counts down to {:.1}, {:.0} % of them below 5: p from {} random tables with the same sums",
+            result.least_expected,
+            100.0 * result.sparse_share,
+            simulated.tables
+        );
+        found.p = simulated.p;
     }
     Some(found)
 }

@@ -19,6 +19,9 @@ pub enum Error {
         /// The column whose name is most alike.
         near: String,
     },
+    /// Values that could not be looked at for personal data.
+    #[error(transparent)]
+    Privacy(#[from] tidemill_privacy::PrivacyError),
     /// Rows that do not fit together.
     #[error("put sampled rows together: {0}")]
     Rows(#[from] arrow::error::ArrowError),
@@ -28,6 +31,7 @@ impl Classified for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Stats(e) => e.kind(),
+            Self::Privacy(e) => e.kind(),
             Self::Column { .. } => ErrorKind::Invalid,
             Self::Rows(_) => ErrorKind::Internal,
         }
@@ -36,6 +40,7 @@ impl Classified for Error {
     fn code(&self) -> Code {
         match self {
             Self::Stats(e) => e.code(),
+            Self::Privacy(e) => e.code(),
             Self::Column { .. } => Code(1361),
             Self::Rows(_) => Code(1362),
         }

@@ -1,24 +1,23 @@
 //! Everything together: one exploration of one table.
 
-use crate::association::{Associations, associations};
-use crate::compare::{Comparison, comparisons};
+use crate::association::Associations;
+use crate::compare::Comparison;
+use crate::density::Density;
+use crate::distance::NonLinear;
 use crate::error::{Error, Result};
 use crate::facts::ColumnFacts;
-use crate::missing::{Missing, missing};
-use crate::over_time::{OverTime, over_time};
+use crate::missing::Missing;
+use crate::over_time::OverTime;
+use crate::relations::{Relations, relations};
 use crate::repeats::Repeats;
 use crate::scan::Scanned;
-use crate::table::{self, Column};
+use crate::seasons::Seasons;
 use crate::times::TimeFacts;
-use crate::warnings::{Beside, Warning, of_column, of_table, sorted};
-use arrow::array::UInt64Array;
-use arrow::compute::take_record_batch;
+use crate::warnings::{Warning, of_column, sorted};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tidemill_stats::{Distinct, Kind, Quantiles, TableProfile};
-
-/// Rows that relations and tests look at.
-const RELATED: usize = 10_000;
+use tidemill_privacy::Declaration;
+use tidemill_stats::{ColumnProfile, Distinct, Quantiles, TableProfile};
 
 /// What is asked of an exploration.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +30,25 @@ pub struct Options {
     pub time: Option<String>,
     /// Values that columns may have, by name.
     pub documented: BTreeMap<String, Vec<String>>,
+    /// What the project says of personal data in columns, by name.
+    pub declared: BTreeMap<String, Declaration>,
+}
+
+impl Options {
+    /// Refuses options that name no column.
+    ///
+    /// # Errors
+    /// [`Error::Column`] with the column whose name is most alike.
+    pub fn check(&self, profile: &TableProfile) -> Result<()> {
+        let names: Vec<&str> = profile.columns.iter().map(|column| column.name.as_str()).collect();
+        let mut asked = self.target.iter().chain(&self.time).chain(self.documented.keys());
+        asked.try_for_each(|wanted| known(wanted, &names))
+    }
+
+    /// Whether the project calls a column personal.
+    pub(crate) fn is_personal(&self, column: &str) -> bool {
+        self.declared.get(column).is_some_and(|declared| declared.class().is_some())
+    }
 }
 
 /// Errors of what is estimated, as shares.
@@ -63,14 +81,22 @@ pub struct Exploration {
     pub sampled: u64,
     /// Whether the sample is the whole table, so that what is said of it is exact.
     pub whole: bool,
+    /// Seed by which rows were drawn and permuted.
+    pub seed: u64,
     /// Relations between columns; none without rows.
     pub associations: Option<Associations>,
+    /// Relations that a linear model will miss; none without rows.
+    pub non_linear: Option<NonLinear>,
+    /// Pairs of number columns as counts: those that a linear model will miss, then the strongest.
+    pub densities: Vec<Density>,
     /// Missing cells; none without rows.
     pub missing: Option<Missing>,
     /// Tests of difference, the largest effect first.
     pub tests: Vec<Comparison>,
     /// Quantiles and gaps over time.
     pub over_time: Option<OverTime>,
+    /// Number columns by hour of day, weekday and month.
+    pub seasons: Option<Seasons>,
     /// How far estimates may be off.
     pub errors: StatedErrors,
 }
@@ -80,52 +106,29 @@ pub struct Exploration {
 /// # Errors
 /// [`Error::Column`] for an option that names no column.
 pub fn explore(name: &str, scanned: &Scanned, options: &Options) -> Result<Exploration> {
-    let names: Vec<&str> = scanned.profile.columns.iter().map(|column| column.name.as_str()).collect();
-    let asked = options.target.iter().chain(&options.time).chain(options.documented.keys());
-    for wanted in asked {
-        known(wanted, &names)?;
-    }
-    let columns = table::columns(&scanned.sample)?;
-    let related = match scanned.sample.num_rows() > RELATED {
-        true => table::columns(&thinned(scanned)?)?,
-        false => columns.clone(),
-    };
-    let mut found = explore_profile(name, &scanned.profile, Some(&columns), options);
-    found.duplicates = scanned.rows;
-    found.times.clone_from(&scanned.times);
-    found.sampled = scanned.sample.num_rows() as u64;
-    found.whole = scanned.whole;
-    let associations = associations(&related);
-    let missing = missing(&columns, options.seed);
-    found.tests = comparisons(&related, options.target.as_deref());
-    found.over_time = time_column(&columns, options).and_then(|time| over_time(time, &columns));
-    let beside = Beside {
-        rows: scanned.rows,
-        keys: &scanned.keys,
-        times: &scanned.times,
-        missing: Some(&missing),
-        associations: Some(&associations),
-    };
-    let warnings = std::mem::take(&mut found.warnings).into_iter().chain(of_table(&beside));
-    found.warnings = sorted(warnings.collect());
-    (found.associations, found.missing) = (Some(associations), Some(missing));
-    Ok(found)
+    options.check(&scanned.profile)?;
+    Ok(explore_profile(name, &scanned.profile, Some(&relations(scanned, options)?), options))
 }
 
-/// Explores a profile alone, for instance one that was merged from stored ones: facts and warnings by column.
+/// Explores a profile, for instance one that was merged from stored ones: facts and warnings by column; with relations
+/// of rows of the same table, what these tell too.
 #[must_use]
 pub fn explore_profile(
     name: &str,
     profile: &TableProfile,
-    sample: Option<&[Column]>,
+    relations: Option<&Relations>,
     options: &Options,
 ) -> Exploration {
-    let sampled = |name: &str| sample.and_then(|columns| columns.iter().find(|column| column.name == name));
-    let columns: Vec<ColumnFacts> =
-        profile.columns.iter().map(|column| ColumnFacts::of(column, sampled(&column.name))).collect();
+    let seen = |name: &str| relations.and_then(|relations| relations.seen.get(name));
+    let facts = |column: &ColumnProfile| {
+        let facts = ColumnFacts::of(column, seen(&column.name));
+        if options.is_personal(&column.name) { facts.without_values() } else { facts }
+    };
+    let columns: Vec<ColumnFacts> = profile.columns.iter().map(facts).collect();
     let documented = |facts: &ColumnFacts| options.documented.get(&facts.name).map(Vec::as_slice);
-    let warnings = columns.iter().flat_map(|facts| of_column(facts, documented(facts))).collect();
-    Exploration {
+    let of_columns = columns.iter().flat_map(|facts| of_column(facts, documented(facts)));
+    let warnings = of_columns.chain(relations.into_iter().flat_map(|of| of.warnings.iter().cloned())).collect();
+    let mut found = Exploration {
         name: name.to_owned(),
         rows: profile.rows,
         missing_cells: profile.columns.iter().map(|column| column.nulls + column.nans).sum(),
@@ -135,11 +138,30 @@ pub fn explore_profile(
         times: Vec::new(),
         sampled: 0,
         whole: false,
+        seed: options.seed,
         associations: None,
+        non_linear: None,
+        densities: Vec::new(),
         missing: None,
         tests: Vec::new(),
         over_time: None,
+        seasons: None,
         errors: StatedErrors { quantile_rank: Quantiles::rank_error(), distinct: Distinct::standard_error() },
+    };
+    if let Some(relations) = relations {
+        found.take_up(relations.clone());
+    }
+    found
+}
+
+impl Exploration {
+    fn take_up(&mut self, relations: Relations) {
+        (self.sampled, self.whole, self.seed) = (relations.sampled, relations.whole, relations.seed);
+        (self.duplicates, self.times) = (relations.duplicates, relations.times);
+        (self.associations, self.non_linear) = (Some(relations.associations), Some(relations.non_linear));
+        (self.densities, self.seasons) = (relations.densities, relations.seasons);
+        (self.missing, self.tests) = (Some(relations.missing), relations.tests);
+        self.over_time = relations.over_time;
     }
 }
 
@@ -154,19 +176,4 @@ pub(crate) fn known(wanted: &str, names: &[&str]) -> Result<()> {
     };
     let near = names.iter().max_by_key(alike).map_or_else(String::new, |name| (*name).to_owned());
     Err(Error::Column { name: wanted.to_owned(), near })
-}
-
-fn time_column<'a>(columns: &'a [Column], options: &Options) -> Option<&'a Column> {
-    let is_time = |column: &&Column| match &options.time {
-        Some(name) => column.name == *name,
-        None => column.kind == Kind::Instant,
-    };
-    columns.iter().find(is_time).filter(|column| column.kind == Kind::Instant)
-}
-
-/// Every so manieth row of the sample.
-fn thinned(scanned: &Scanned) -> Result<arrow::array::RecordBatch> {
-    let step = scanned.sample.num_rows().div_ceil(RELATED);
-    let rows = UInt64Array::from_iter_values((0..scanned.sample.num_rows() as u64).step_by(step));
-    Ok(take_record_batch(&scanned.sample, &rows)?)
 }

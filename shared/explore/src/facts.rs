@@ -48,6 +48,24 @@ pub struct Lengths {
     pub max: f64,
 }
 
+/// What sampled rows tell of one column.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Outliers, of numbers.
+    pub outliers: Option<Outliers>,
+    /// Formats, of texts.
+    pub formats: Option<Formats>,
+}
+
+impl Seen {
+    /// Looks at the sampled values.
+    #[must_use]
+    pub fn of(column: &Column) -> Self {
+        let numbers = (column.kind == Kind::Numeric).then(|| column.finite());
+        Self { outliers: numbers.and_then(|numbers| outliers(&numbers)), formats: text_formats(column) }
+    }
+}
+
 /// What is known of a column. Instants are milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ColumnFacts {
@@ -115,7 +133,7 @@ pub struct ColumnFacts {
 impl ColumnFacts {
     /// Facts of a profile, with the column's sample where there is one.
     #[must_use]
-    pub fn of(profile: &ColumnProfile, sample: Option<&Column>) -> Self {
+    pub fn of(profile: &ColumnProfile, seen: Option<&Seen>) -> Self {
         let ordered = profile.kind.is_numeric() && profile.moments.count > 0;
         let number = |value: Option<f64>| value.filter(|v| ordered && v.is_finite());
         let (distinct, distinct_exact) = profile.distinct_values();
@@ -149,11 +167,31 @@ impl ColumnFacts {
             top: known.iter().take(TOP).cloned().collect(),
             known,
             lengths: lengths.min.zip(lengths.max).map(|(min, max)| Lengths { min, mean: lengths.mean, max }),
-            outliers: sample.filter(|_| profile.kind == Kind::Numeric).and_then(|column| outliers(&column.finite())),
-            formats: sample.and_then(text_formats),
+            outliers: seen.and_then(|seen| seen.outliers),
+            formats: seen.and_then(|seen| seen.formats.clone()),
             quantiles,
             min,
             max,
+        }
+    }
+
+    /// The facts without any single value: counts, shares, lengths, mean and deviation remain.
+    #[must_use]
+    pub(crate) fn without_values(self) -> Self {
+        Self {
+            min: None,
+            max: None,
+            range: None,
+            quantiles: Vec::new(),
+            five: None,
+            histogram: Bins::default(),
+            lowest: Vec::new(),
+            highest: Vec::new(),
+            top: Vec::new(),
+            known: Vec::new(),
+            outliers: None,
+            formats: None,
+            ..self
         }
     }
 

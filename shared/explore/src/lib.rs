@@ -2,11 +2,13 @@
 //!
 //! [`scan`](crate::scan::scan) reads a table once, by column and group of rows on several threads, into mergeable
 //! profiles, a bounded sample and exact counts of repeats. [`explore`] turns them into an [`Exploration`]: facts by
-//! column, relations, missing values, tests, warnings. [`report`] writes it as one self-contained page. Pure and
-//! deterministic for a seed, whatever the number of threads; who reads the files hands in arrays.
+//! column, relations, missing values, tests, warnings. Of a table, [`explore_profile`] makes the same of merged profiles
+//! and of [`relations_of`] some drawn rows. [`report`] writes it as one self-contained page. Pure and deterministic for a seed, whatever the number of threads; who reads the files hands in arrays.
 
 pub mod association;
 pub mod compare;
+pub mod density;
+pub mod distance;
 pub mod error;
 pub mod exploration;
 pub mod facts;
@@ -15,8 +17,10 @@ pub mod missing;
 pub mod near;
 pub mod outliers;
 pub mod over_time;
+pub mod relations;
 pub mod report;
 pub mod scan;
+pub mod seasons;
 pub mod table;
 pub mod warnings;
 
@@ -24,6 +28,7 @@ pub use error::{Error, Result};
 // Where every row passes, the code stands with the sketches.
 pub use exploration::{Exploration, Options, explore, explore_profile};
 pub use facts::ColumnFacts;
+pub use relations::{Relations, relations_of};
 pub use scan::{ScanOptions, Scanned, Shape, Stream, scan};
 pub use tidemill_stats::{repeats, sample, times};
 pub use warnings::{Level, Warning};

@@ -1,9 +1,11 @@
 //! Missing cells: which occur together, and whether they are missing at random.
 
 mod little;
+mod places;
 mod predict;
 
 pub use little::{Little, little};
+pub use places::{Places, Segment};
 pub use predict::{Predictability, predictability};
 
 use crate::association::pearson;
@@ -53,11 +55,13 @@ pub struct Missing {
     pub little: Option<Little>,
     /// How well other columns tell where a column is missing.
     pub predictability: Vec<Predictability>,
+    /// When, and in which rows, cells are missing.
+    pub places: Vec<Places>,
 }
 
-/// Looks at missing cells.
+/// Looks at missing cells; only the columns in `shown` may lend their values as names of segments.
 #[must_use]
-pub fn missing(columns: &[Column], seed: u64) -> Missing {
+pub fn missing(columns: &[Column], shown: &[&Column], time: Option<&Column>, seed: u64) -> Missing {
     let rows = columns.first().map_or(0, Column::rows);
     let partly = |column: &&Column| (1..rows).contains(&column.missing_count());
     let gappy: Vec<&Column> = columns.iter().filter(partly).take(COLUMNS).collect();
@@ -80,6 +84,7 @@ pub fn missing(columns: &[Column], seed: u64) -> Missing {
         nullity: nullity(&gappy),
         little: little(columns),
         predictability: predictability(columns, &gappy, seed),
+        places: places::places(&gappy, shown, time),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod assets;
 mod column;
+mod pictures;
 mod quality;
 mod relations;
 mod text;
@@ -21,11 +22,33 @@ use tidemill_stats::Kind;
 /// Columns with charts; the others have a line in the table.
 const DRAWN: usize = 40;
 /// Bytes of all charts of columns; those that no longer fit are left out.
-const BUDGET: usize = 240_000;
-/// Lines of a table.
-const LINES: usize = 200;
-/// Warnings that are told.
-const WARNINGS: usize = 80;
+const BUDGET: usize = 220_000;
+
+/// How much is shown; what is beyond it is cut and says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Columns that have a line.
+    pub columns: usize,
+    /// Bytes of the small pictures in these lines.
+    pub small_pictures: usize,
+    /// Warnings.
+    pub warnings: usize,
+    /// Columns of a matrix.
+    pub matrix: usize,
+    /// Lines of the other tables.
+    pub lines: usize,
+    /// Bytes of pictures of pairs and seasons.
+    pub pictures: usize,
+}
+
+impl Room {
+    /// Of a file of at most 500 kB.
+    pub const FILE: Self =
+        Self { columns: 200, small_pictures: 50_000, warnings: 80, matrix: 24, lines: 30, pictures: 70_000 };
+    /// Of a page of at most 150 kB that has other parts too.
+    pub const PAGE: Self =
+        Self { columns: 60, small_pictures: 16_000, warnings: 30, matrix: 14, lines: 12, pictures: 36_000 };
+}
 
 /// What stands around the exploration on the page.
 #[derive(Clone, Debug)]
@@ -42,12 +65,14 @@ pub struct Context {
     pub drawn: usize,
     /// Where the name of a column leads, before the name itself; without it, to its part of the page.
     pub column_link: Option<String>,
+    /// How much is shown.
+    pub room: Room,
 }
 
 impl Default for Context {
     fn default() -> Self {
         let (origin, made_at) = (String::new(), String::new());
-        Self { origin, bytes: None, made_at, quality: None, drawn: DRAWN, column_link: None }
+        Self { origin, bytes: None, made_at, quality: None, drawn: DRAWN, column_link: None, room: Room::FILE }
     }
 }
 
@@ -87,13 +112,22 @@ pub fn page(found: &Exploration, context: &Context) -> String {
 /// All parts below each other, each with its heading.
 #[must_use]
 pub fn sections(found: &Exploration, context: &Context) -> Markup {
+    let room = context.room;
+    // What pairs leave is for seasons.
+    let (mut of_pairs, of_seasons) = (room.pictures / 2, room.pictures - room.pictures / 2);
+    let pairs = pictures::densities(found, &mut of_pairs);
+    let mut left = of_seasons + of_pairs;
     html! {
         (overview(found, context))
-        (warnings(found))
+        (warnings(found, room.warnings))
         (columns(found, context))
-        @if let Some(missing) = &found.missing { (relations::missing(missing, found)) }
-        @if let Some(associations) = &found.associations { (relations::associations(associations)) }
-        @if !found.tests.is_empty() { (relations::tests(&found.tests)) }
+        @if let Some(missing) = &found.missing { (relations::missing(missing, found, room)) }
+        @if let Some(associations) = &found.associations {
+            (relations::associations(associations, found.non_linear.as_ref(), room))
+        }
+        (pairs)
+        @if let Some(seasons) = &found.seasons { (pictures::seasons(seasons, &mut left)) }
+        @if !found.tests.is_empty() { (relations::tests(&found.tests, room)) }
         @if !found.times.is_empty() { (relations::times(&found.times)) }
         @if let Some(quality) = &context.quality { (quality::quality(quality)) }
     }
@@ -104,6 +138,8 @@ fn parts(found: &Exploration, context: &Context) -> Vec<(&'static str, &'static 
     let optional = [
         (found.missing.is_some(), ("missing", "Missing")),
         (found.associations.is_some(), ("associations", "Associations")),
+        (!found.densities.is_empty(), ("pairs", "Pairs")),
+        (found.seasons.is_some(), ("seasons", "Seasons")),
         (!found.tests.is_empty(), ("tests", "Tests")),
         (!found.times.is_empty(), ("times", "Time")),
         (context.quality.is_some(), ("rules", "Rules")),
@@ -156,8 +192,8 @@ fn overview(found: &Exploration, context: &Context) -> Markup {
     }
 }
 
-fn warnings(found: &Exploration) -> Markup {
-    let shown = &found.warnings[..found.warnings.len().min(WARNINGS)];
+fn warnings(found: &Exploration, most: usize) -> Markup {
+    let shown = &found.warnings[..found.warnings.len().min(most)];
     let body = html! {
         @if shown.is_empty() { p.muted { "Nothing stands out." } } @else {
             ul.warnings {
@@ -198,7 +234,7 @@ fn mark(level: Level) -> &'static str {
 }
 
 fn columns(found: &Exploration, context: &Context) -> Markup {
-    let lines = &found.columns[..found.columns.len().min(LINES)];
+    let lines = &found.columns[..found.columns.len().min(context.room.columns)];
     let table = html! {
         (column::table(lines, context))
         @if found.columns.len() > lines.len() {
@@ -232,7 +268,7 @@ fn errors(found: &Exploration) -> Markup {
             " (99 % confidence), numbers of different values marked ≈ to a standard error of " (distinct) "."
             @if found.sampled > 0 {
                 " Relations, tests, outliers and missing patterns rest on "
-                @if found.whole { "all " (count(found.sampled)) " rows" } @else { "a sample of " (count(found.sampled)) " rows drawn by a fixed seed" }
+                @if found.whole { "all " (count(found.sampled)) " rows" } @else { "a sample of " (count(found.sampled)) " rows drawn by seed " (found.seed) }
                 ", relations and tests on at most 10,000 of them."
             } @else { " Only profiles were merged, no rows were read: relations and tests need rows." }
         }

@@ -65,6 +65,8 @@ pub enum Sort {
     Outliers,
     /// Two columns that say the same.
     Redundant,
+    /// Two columns whose relation no line shows.
+    NonLinear,
     /// Texts that are empty or white space.
     Blank,
 }

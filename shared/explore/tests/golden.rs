@@ -116,7 +116,7 @@ fn relations_equal_pandas_and_scikit_learn() {
 fn missing_cells_equal_pandas_scikit_learn_and_an_em_by_rows() {
     let document = document();
     let columns = frame(&document, &["a", "b", "c", "d"]);
-    let found = missing(&columns, 0);
+    let found = missing(&columns, &[], None, 0);
     assert_eq!(found.columns, ["b", "c", "d"]);
     for (i, a) in found.columns.iter().enumerate() {
         for (j, b) in found.columns.iter().enumerate().skip(i + 1) {

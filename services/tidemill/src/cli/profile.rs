@@ -1,7 +1,8 @@
 //! `dataset profile`: what one should know about a file or a table before using it.
 //!
-//! A file is read once, without any instance. A table of an instance is not read at all: the profiles that validation
-//! stored with every commit are merged, so that any range of versions costs the same.
+//! A file is read once, without any instance. Of a table of an instance the profiles that validation stored with every
+//! commit are merged, so that any range of versions costs the same; what needs rows is worked out from a bounded number
+//! that is drawn from the newest version.
 
 mod file;
 mod shown;
@@ -23,8 +24,9 @@ Examples:
   tidemill dataset profile rows.csv --report profile.html
   tidemill dataset profile credit.parquet --by default --values education=1,2,3,4
   tidemill dataset profile clean/flights/weather --since 2013-06-01 --until 2013-07-01
-Files: .parquet, .csv, .jsonl or .ndjson, .arrow or .feather. Of a table the stored profiles are merged, not its rows
-read; a range is given in instants of knowledge or in versions of the raw table.";
+Files: .parquet, .csv, .jsonl or .ndjson, .arrow or .feather. Of a table the stored profiles are merged, and rows are
+drawn for relations, gaps and tests; with a range, in instants of knowledge or in versions of the raw table, profiles
+alone are looked at.";
 
 /// What to profile, and how.
 #[derive(Debug, Args)]
@@ -121,7 +123,7 @@ impl ProfileArgs {
 
     fn options(&self) -> Options {
         let documented: BTreeMap<String, Vec<String>> = self.values.iter().cloned().collect();
-        Options { seed: self.seed, target: self.by.clone(), time: self.time.clone(), documented }
+        Options { seed: self.seed, target: self.by.clone(), time: self.time.clone(), documented, ..Options::default() }
     }
 }
 

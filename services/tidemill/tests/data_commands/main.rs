@@ -7,6 +7,7 @@ mod known_faults;
 mod letters;
 mod personal;
 mod place;
+mod profiles;
 #[expect(unreachable_pub, reason = "the test tiers export it from their library")]
 #[path = "../../../../tests/src/python.rs"]
 mod python;

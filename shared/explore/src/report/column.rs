@@ -14,8 +14,6 @@ use tidemill_stats::Kind;
 
 /// Longest name or value that is shown.
 const WIDE: usize = 48;
-/// Bytes of all pictures in the table.
-const PICTURES: usize = 60_000;
 
 /// All columns, a line each.
 pub(super) fn table(columns: &[ColumnFacts], context: &Context) -> Markup {
@@ -23,7 +21,7 @@ pub(super) fn table(columns: &[ColumnFacts], context: &Context) -> Markup {
     let pictures: Vec<Option<Markup>> = columns
         .iter()
         .map(|facts| {
-            let drawn = Some(picture(facts)).filter(|_| bytes < PICTURES);
+            let drawn = Some(picture(facts)).filter(|_| bytes < context.room.small_pictures);
             bytes += drawn.as_ref().map_or(0, |drawn| drawn.0.len());
             drawn
         })

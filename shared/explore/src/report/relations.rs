@@ -1,30 +1,26 @@
 //! Relations between columns: missing cells, associations, tests, time.
 
-use super::part;
 use super::text::{chance, cut, instant};
+use super::{Room, part};
 use crate::association::{Associations, Measure};
 use crate::compare::{Comparison, Effect, Test};
+use crate::distance::NonLinear;
 use crate::exploration::Exploration;
-use crate::missing::Missing;
+use crate::missing::{Missing, Places};
 use crate::times::TimeFacts;
 use crate::warnings::{count, number, percent, span};
 use maud::{Markup, html};
 use tidemill_plot::{Labels, Square, pattern_matrix, square_matrix};
 
-/// Columns of a matrix.
-const MATRIX: usize = 24;
-/// Lines of a table.
-const LINES: usize = 30;
-
 /// Missing cells.
-pub(super) fn missing(missing: &Missing, found: &Exploration) -> Markup {
+pub(super) fn missing(missing: &Missing, found: &Exploration, room: Room) -> Markup {
     let note = format!("in {} sampled rows", count(missing.rows));
     if missing.columns.is_empty() {
         let text =
             if found.missing_cells == 0 { "No cell is missing." } else { "No column is missing in some rows only." };
         return part("missing", "Missing cells", &note, &html! { p.muted { (text) } });
     }
-    let names: Vec<&str> = missing.columns.iter().take(MATRIX).map(String::as_str).collect();
+    let names: Vec<&str> = missing.columns.iter().take(room.matrix).map(String::as_str).collect();
     let rows: Vec<(Vec<bool>, String)> = missing
         .patterns
         .iter()
@@ -50,7 +46,7 @@ pub(super) fn missing(missing: &Missing, found: &Exploration) -> Markup {
             h3 { "Can the gaps be foretold from the other columns?" }
             div.scroll tabindex="0" { table {
                 thead { tr { th { "Column" } th.num { "Missing" } th.num { "AUC" } th { "Most by" } th { "Reading" } } }
-                tbody { @for score in missing.predictability.iter().take(LINES) {
+                tbody { @for score in missing.predictability.iter().take(room.lines) {
                     tr {
                         td { (cut(&score.column, 40)) } td.num { (percent(score.share)) } td.num { (format!("{:.3}", score.auc)) }
                         td { @if let Some((by, auc)) = &score.strongest { (cut(by, 40)) " (" (format!("{auc:.2}")) ")" } }
@@ -60,6 +56,7 @@ pub(super) fn missing(missing: &Missing, found: &Exploration) -> Markup {
             } }
         }
         @if !missing.nullity.is_empty() { (nullity(missing)) }
+        (places(&missing.places))
     };
     part("missing", "Missing cells", &note, &body)
 }
@@ -80,9 +77,60 @@ fn nullity(missing: &Missing) -> Markup {
     }
 }
 
-/// Associations as a matrix in clustered order, and the strongest pairs.
-pub(super) fn associations(found: &Associations) -> Markup {
-    let names: Vec<&str> = found.order.iter().take(MATRIX).map(String::as_str).collect();
+/// Where gaps lie, of the columns whose gaps differ between segments.
+fn places(places: &[Places]) -> Markup {
+    let told: Vec<(&Places, &String)> = places.iter().filter_map(|one| Some((one, one.by.as_ref()?))).take(6).collect();
+    html! {
+        @if !told.is_empty() {
+            h3 { "Where the gaps are" }
+            div.scroll tabindex="0" { table {
+                thead { tr { th { "Column" } th { "Differs most by" } th.num { "V" } th { "Share of missing cells" } } }
+                tbody { @for (one, by) in told {
+                    tr {
+                        td { (cut(&one.column, 40)) } td { (cut(by, 40)) } td.num { (one.cramers_v.map_or_else(String::new, |v| format!("{v:.2}"))) }
+                        td.reason {
+                            @for (at, segment) in one.segments.iter().enumerate() {
+                                @if at > 0 { ", " }
+                                (cut(&segment.value, 24)) " " (percent(segment.missing))
+                            }
+                        }
+                    }
+                } }
+            } }
+        }
+    }
+}
+
+/// What a linear model will miss.
+fn hidden(found: &NonLinear, lines: usize) -> Markup {
+    let or_dash = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
+    html! {
+        h3 { "Relations that a linear model will miss" }
+        @if found.found.is_empty() {
+            p.muted { "None among " (count(found.pairs)) " pairs of number columns." }
+        } @else {
+            div.scroll tabindex="0" { table {
+                thead { tr { th { "Columns" } th.num { "Distance correlation" } th.num { "Pearson" } th.num { "Spearman" } th.num { "p" } th.num { "q" } } }
+                tbody { @for one in found.found.iter().take(lines) {
+                    tr {
+                        td { (cut(&one.a, 30)) " · " (cut(&one.b, 30)) } td.num { (format!("{:.3}", one.distance)) }
+                        td.num { (or_dash(one.pearson)) } td.num { (or_dash(one.spearman)) }
+                        td.num { (chance(one.p)) } td.num { (chance(one.q)) }
+                    }
+                } }
+            } }
+        }
+        p.muted {
+            "Distance correlation over at most " (count(found.rows)) " rows, clearly above Pearson's and Spearman's; p from "
+            (found.permutations) " permutations (seed " (found.seed) "), q: false discovery rate over " (count(found.pairs))
+            " pairs, at most 5 %."
+        }
+    }
+}
+
+/// Associations as a matrix in clustered order, the strongest pairs, and what a linear model will miss.
+pub(super) fn associations(found: &Associations, non_linear: Option<&NonLinear>, room: Room) -> Markup {
+    let names: Vec<&str> = found.order.iter().take(room.matrix).map(String::as_str).collect();
     let cell = |a: usize, b: usize| {
         let pair = found.pair(names[a], names[b])?;
         let hint = match pair.measure {
@@ -111,16 +159,20 @@ pub(super) fn associations(found: &Associations) -> Markup {
             div.wide tabindex="0" { (square_matrix(Labels { title: "Associations", ..Labels::default() }, &names, &cell)) }
             details { summary { "Strongest pairs" }
                 div.scroll tabindex="0" { table {
-                    thead { tr { th { "Columns" } th { "Measure" } th.num { "Value" } th.num { "Pearson" } th.num { "Mutual information (nats)" } th.num { "Rows" } } }
-                    tbody { @for pair in strongest.iter().take(LINES) {
+                    thead { tr { th { "Columns" } th { "Measure" } th.num { "Value" } th.num { "Pearson" } th.num { "Distance" } th.num { "Mutual information (nats)" } th.num { "Rows" } } }
+                    tbody { @for pair in strongest.iter().take(room.lines) {
                         tr {
                             td { (cut(&pair.a, 30)) " · " (cut(&pair.b, 30)) } td { (measure(pair.measure)) } td.num { (or_dash(pair.value)) }
-                            td.num { (or_dash(pair.pearson)) } td.num { (or_dash(pair.mutual_information)) } td.num { (count(pair.rows)) }
+                            td.num { (or_dash(pair.pearson)) } td.num { (or_dash(pair.distance)) } td.num { (or_dash(pair.mutual_information)) } td.num { (count(pair.rows)) }
                         }
                     } }
                 } }
             }
         } @else { p.muted { "Fewer than two columns can be compared." } }
+        @if found.order.len() > names.len() {
+            p.muted { (found.order.len() - names.len()) " more columns are in the JSON form." }
+        }
+        @if let Some(non_linear) = non_linear.filter(|of| of.pairs > 0) { (hidden(non_linear, room.lines)) }
         @if !found.left_out.is_empty() {
             p.muted { "Left out, being constant, of too many values, or beyond the first sixty: " (cut(&found.left_out.join(", "), 300)) }
         }
@@ -129,12 +181,13 @@ pub(super) fn associations(found: &Associations) -> Markup {
 }
 
 /// Tests of difference.
-pub(super) fn tests(tests: &[Comparison]) -> Markup {
+pub(super) fn tests(tests: &[Comparison], room: Room) -> Markup {
     let name = |test: Test| match test {
         Test::WelchT => "Welch t",
         Test::Anova => "ANOVA",
         Test::KruskalWallis => "Kruskal–Wallis",
         Test::ChiSquare => "chi-square",
+        Test::ChiSquareMonteCarlo => "chi-square, random tables",
         Test::FisherExact => "Fisher exact",
     };
     let effect = |effect: Effect| match effect {
@@ -145,7 +198,7 @@ pub(super) fn tests(tests: &[Comparison]) -> Markup {
     let body = html! {
         div.scroll tabindex="0" { table {
             thead { tr { th { "Compared" } th { "Between" } th { "Test" } th.num { "Effect" } th.num { "p" } th.num { "q" } th { "Why this test" } } }
-            tbody { @for one in tests.iter().take(LINES) {
+            tbody { @for one in tests.iter().take(room.lines) {
                 tr {
                     td { (cut(&one.column, 30)) } td { (cut(&one.by, 30)) " (" (one.groups) ")" }
                     td { (name(one.test)) } td.num { (effect(one.effect)) " " (format!("{:.3}", one.size)) }

@@ -2,6 +2,7 @@
 
 use super::{Level, Sort, Warning, count, percent, span};
 use crate::association::Associations;
+use crate::distance::NonLinear;
 use crate::missing::Missing;
 use crate::repeats::Repeats;
 use crate::times::TimeFacts;
@@ -21,6 +22,7 @@ pub(crate) struct Beside<'a> {
     pub(crate) times: &'a [TimeFacts],
     pub(crate) missing: Option<&'a Missing>,
     pub(crate) associations: Option<&'a Associations>,
+    pub(crate) non_linear: Option<&'a NonLinear>,
 }
 
 /// Everything worth a look beside the columns.
@@ -44,6 +46,7 @@ pub(crate) fn of_table(beside: &Beside<'_>) -> Vec<Warning> {
     if let Some(associations) = beside.associations {
         found.extend(redundant(associations));
     }
+    found.extend(beside.non_linear.into_iter().flat_map(hidden));
     found
 }
 
@@ -102,6 +105,19 @@ fn systematic(missing: &Missing) -> Vec<Warning> {
         let text = format!("not missing at random: other columns foretell its gaps with AUC {:.2}{by}", score.auc);
         let advice = "impute from those columns, and keep an indicator; leaving such rows out would bias";
         Warning::of(Level::Warn, Sort::Systematic, &score.column, text, advice)
+    });
+    warn.collect()
+}
+
+fn hidden(non_linear: &NonLinear) -> Vec<Warning> {
+    let warn = non_linear.found.iter().take(NAMED).map(|one| {
+        let linear = one.pearson.map_or(0.0, f64::abs);
+        let text = format!(
+            "depends on {} in a way that no line shows: distance correlation {:.2}, Pearson {linear:.2}",
+            one.b, one.distance
+        );
+        let advice = "look at their picture; use trees, bins or a transformed column instead of a linear term";
+        Warning::of(Level::Note, Sort::NonLinear, &one.a, text, advice)
     });
     warn.collect()
 }

@@ -37,7 +37,10 @@ fn summary(found: &Exploration, context: &Context) -> String {
         found.missing_cells
     ));
     if found.sampled > 0 && !found.whole {
-        text.push_str(&format!("relations, tests, outliers and formats rest on {} sampled rows\n", found.sampled));
+        text.push_str(&format!(
+            "relations, tests, outliers and formats rest on {} sampled rows (seed {})\n",
+            found.sampled, found.seed
+        ));
     }
     if !found.warnings.is_empty() {
         text.push_str("\nwhat to look at first\n");

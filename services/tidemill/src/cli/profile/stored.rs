@@ -1,16 +1,21 @@
-//! Tables of an instance: stored profiles of commits, merged.
+//! Tables of an instance: stored profiles of commits, merged, and rows drawn from the table for what needs rows.
 
+use super::super::classify::declared;
 use super::super::target::Target;
 use super::{Bound, ProfileArgs};
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 use tidemill_contracts::paths;
+use tidemill_dataset::{SampleOptions, Table};
 use tidemill_explore::over_time::of_profiles;
 use tidemill_explore::report::{Context, QualityFacts, RuleFacts, ScoreAt};
-use tidemill_explore::{Exploration, explore_profile};
+use tidemill_explore::{Exploration, Options, Relations, explore_profile, relations_of};
+use tidemill_privacy::{Declaration, PiiClass};
 use tidemill_quality::{QualityReport, RuleResult, merge_results};
-use tidemill_stats::TableProfile;
+use tidemill_spec::Source;
+use tidemill_stats::{ColumnProfile, TableProfile};
 use tidemill_storage::Storage;
-use tidemill_types::{Millis, ProjectName, SourceName};
+use tidemill_types::{Millis, ProjectName, SourceName, columns};
 
 /// Folder of validated tables, which are the ones with profiles.
 const AREA: &str = "clean/";
@@ -25,20 +30,21 @@ fn parsed(name: &str) -> Option<(ProjectName, SourceName)> {
     Some((project.parse().ok()?, source.parse().ok()?))
 }
 
-/// Merges the profiles of the commits in the range.
+/// Merges the profiles of the commits in the range. Without a range, rows of the newest version are drawn too.
 pub(super) async fn profile(target: &Target, args: &ProfileArgs) -> Result<(Exploration, Context)> {
     let Some((project, source)) = parsed(&args.what) else {
         let text = format!("{}: profiles are stored for clean tables only, such as clean/flights/weather", args.what);
         return Err(Error::Usage(text));
     };
-    merged(&target.storage()?, &project, &source, args).await
+    let declared = declared(target, &args.what).await?;
+    merged(&target.storage()?, (&project, &source), args, declared.as_ref()).await
 }
 
 async fn merged(
     storage: &Storage,
-    project: &ProjectName,
-    source: &SourceName,
+    (project, source): (&ProjectName, &SourceName),
     args: &ProfileArgs,
+    declared: Option<&Source>,
 ) -> Result<(Exploration, Context)> {
     let mut objects = storage.list(&paths::profiles(project, source)).await?;
     objects.sort_by(|a, b| a.path.cmp(&b.path));
@@ -62,10 +68,20 @@ async fn merged(
             if args.since.is_some() || args.until.is_some() { "profile in this range of" } else { "stored profile of" };
         return Err(Error::NotFound { what, name: args.what.clone(), list: "tidemill dataset ls" });
     }
-    let mut found = explore_profile(&args.what, &merged.profile, None, &args.options());
-    found.over_time = of_profiles("knowledge", &merged.parts);
+    let mut options = args.options();
+    options.check(&merged.profile)?;
+    options.time = options.time.or_else(|| declared.map(|source| source.event_time.clone()));
+    options.declared = personal(&merged.profile, declared);
+    let rows = match (&args.since, &args.until) {
+        (None, None) => drawn(storage, &paths::clean_table(project, source), args.sample, &options).await?,
+        _ => None,
+    };
+    let mut found = explore_profile(&args.what, &merged.profile, rows.as_ref().map(|rows| &rows.relations), &options);
+    if let Some(over_time) = of_profiles("knowledge", &merged.parts) {
+        found.over_time = Some(over_time);
+    }
     let context = Context {
-        origin: merged.origin(),
+        origin: rows.map_or_else(|| merged.origin(), |rows| format!("{}; {}", merged.origin(), rows.origin)),
         bytes: None,
         made_at: chrono::Utc::now().format("%Y-%m-%d %H:%M UTC").to_string(),
         quality: Some(QualityFacts {
@@ -75,6 +91,49 @@ async fn merged(
         ..Context::default()
     };
     Ok((found, context))
+}
+
+/// What the project says of personal data. Where no project is in force, the profiles tell: of personal columns
+/// validation keeps no value.
+fn personal(profile: &TableProfile, declared: Option<&Source>) -> BTreeMap<String, Declaration> {
+    if let Some(source) = declared {
+        let said = source.columns.iter().filter_map(|(name, column)| Some((name.clone(), column.pii?)));
+        return said.collect();
+    }
+    let withheld = |column: &&ColumnProfile| {
+        column.present() > 0 && column.topk.entries().is_empty() && column.extremes.low().is_empty()
+    };
+    // Of which class is not known, and does not matter: nothing of them is shown.
+    let hidden = |column: &ColumnProfile| (column.name.clone(), Declaration::Class(PiiClass::FreeText));
+    profile.columns.iter().filter(withheld).map(hidden).collect()
+}
+
+/// Drawn rows, as what they tell.
+struct Rows {
+    relations: Relations,
+    origin: String,
+}
+
+/// Draws rows of the newest version; none while there is no table.
+async fn drawn(storage: &Storage, path: &str, rows: u64, options: &Options) -> Result<Option<Rows>> {
+    let table = match Table::open(storage, path).await {
+        Ok(table) => table,
+        Err(tidemill_dataset::Error::Absent { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let snapshot = table.load().await?;
+    let schema = snapshot.schema();
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    let senders: Vec<&str> = names.filter(|name| !name.starts_with(columns::PREFIX)).collect();
+    let sample = table.sample(&snapshot, Some(&senders), &SampleOptions::new(rows, options.seed)).await?;
+    let of =
+        if sample.whole { "all rows".to_owned() } else { format!("of {} rows {}", snapshot.num_rows(), sample.rows) };
+    let origin = format!("{of} of version {} were looked at (seed {})", snapshot.version(), options.seed);
+    let options = options.clone();
+    // Sorting and fitting keep a thread busy.
+    let work = tokio::task::spawn_blocking(move || relations_of(&sample.batches, sample.whole, &options));
+    let relations = work.await.map_err(|e| Error::Story(e.into()))??;
+    Ok(Some(Rows { relations, origin }))
 }
 
 fn within_versions(args: &ProfileArgs, version: i64) -> bool {
@@ -189,7 +248,7 @@ mod tests {
             put(&storage, version).await;
         }
         let (project, source) = parsed("clean/p/s").unwrap();
-        let found = async |line: &str| merged(&storage, &project, &source, &args(line)).await;
+        let found = async |line: &str| merged(&storage, (&project, &source), &args(line), None).await;
         let cases = [
             ("clean/p/s", 80, 10.0, 89.0),
             ("clean/p/s --since 3 --until 4", 20, 30.0, 49.0),
