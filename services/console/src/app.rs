@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::profiles::Profiles;
+use crate::samples::Samples;
 use crate::services::Services;
 use crate::tables::Tables;
 use serde::Serialize;
@@ -47,6 +48,8 @@ pub struct App {
     pub traces_url: String,
     /// Every source, from heads and profiles.
     pub(crate) profiles: Profiles,
+    /// Rows drawn from every source, and what they tell.
+    pub(crate) samples: Samples,
     /// Tables of rows that pages read from.
     pub(crate) tables: Arc<Tables>,
     /// Cancelled when the process ends.

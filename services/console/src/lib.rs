@@ -10,6 +10,7 @@ mod live;
 mod page;
 mod pages;
 mod profiles;
+mod samples;
 mod security;
 mod services;
 mod tables;
@@ -28,6 +29,7 @@ use axum::middleware::from_fn;
 use axum::response::Response;
 use live::Live;
 use profiles::Profiles;
+use samples::Samples;
 use std::sync::Arc;
 use std::time::Duration;
 use tables::Tables;
@@ -77,6 +79,7 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<()> {
     let app = Arc::new(App {
         live: Live::new(&deps.metrics),
         profiles: Profiles::new(&deps.spec, &tables),
+        samples: Samples::new(&deps.spec, &tables),
         tables,
         stop: stop.clone(),
         spec: deps.spec,
@@ -94,11 +97,13 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<()> {
     });
     let follower = tokio::spawn(live::follow(Arc::clone(&app), stop.clone()));
     let looking = tokio::spawn(look_at_profiles(Arc::clone(&app)));
+    let drawing = tokio::spawn(draw_rows(Arc::clone(&app)));
     let served = axum::serve(deps.listener, routes(app)).with_graceful_shutdown(stop.clone().cancelled_owned()).await;
     stop.cancel();
     // It ends by the same token; a panic in it was reported when it happened.
     let _ = follower.await;
     looking.abort();
+    drawing.abort();
     served.map_err(|e| Error::Server(e.to_string()))
 }
 
@@ -110,6 +115,18 @@ async fn look_at_profiles(app: Arc<App>) {
         tick.tick().await;
         if let Err(error) = app.profiles.all().await {
             tracing::debug!(%error, "profiles are read when a page asks for them");
+        }
+    }
+}
+
+/// Draws rows of new versions, so that no page does.
+async fn draw_rows(app: Arc<App>) {
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = app.samples.renew().await {
+            tracing::debug!(%error, "rows are drawn at the next look");
         }
     }
 }

@@ -91,6 +91,7 @@ async fn every_page_is_whole_quick_and_alive() {
     every_kind_was_found(&pages);
     let weather = http::get(host, "/data/weather.json").await.text();
     assert!(weather.contains("\"no-such-wind\"") && weather.contains("\"changed\":1"), "{weather}");
+    rows_of_live_tables_are_told_of(host).await;
     twins_tell_the_same_story(host, &pages).await;
     pages_are_light_and_quick(host, &pages).await;
     foreign_and_empty_forms_are_refused(host).await;
@@ -183,6 +184,27 @@ async fn twins_tell_the_same_story(host: &str, pages: &[Found]) {
         assert_eq!(answer.status, 200, "{twin}: {}", answer.text());
         assert!(answer.json().is_object(), "{twin}");
     }
+}
+
+/// Relations, gaps, tests, pictures: what needs rows is on the page, in its twin, and in the report as a file.
+async fn rows_of_live_tables_are_told_of(host: &str) {
+    let drawn = || async { !http::get(host, "/data/weather/profile.json").await.json()["drawn"].is_null() };
+    assert!(eventually(Duration::from_secs(60), drawn).await, "no rows were drawn");
+    let twin = http::get(host, "/data/weather/profile.json").await.json();
+    let found = &twin["exploration"];
+    let count = |value: &serde_json::Value| value.as_array().map_or(0, Vec::len);
+    assert!(count(&found["associations"]["pairs"]) > 20 && count(&found["tests"]) > 5, "{}", twin["drawn"]);
+    assert!(count(&found["densities"]) > 2 && count(&found["seasons"]["columns"]) > 2 && !found["missing"].is_null());
+    assert_eq!((&found["sampled"], &found["seed"]), (&twin["drawn"]["rows"], &twin["drawn"]["seed"]));
+    let columns = found["columns"].as_array().unwrap();
+    assert!(columns.iter().all(|column| !column["name"].as_str().unwrap().starts_with("tm_")));
+    let page = http::get(host, "/data/weather/profile").await.text();
+    let report = http::get(host, "/data/weather/profile/report").await.text();
+    for part in ["Missing cells", "Associations", "Pairs of number columns", "Seasons", "Differences between groups"] {
+        assert!(page.contains(part) && report.contains(part), "{part}");
+    }
+    assert!(page.contains("relations, gaps and tests: "), "size and version of the draw are told");
+    assert!(report.len() <= 500_000, "the report weighs {} bytes", report.len());
 }
 
 async fn pages_are_light_and_quick(host: &str, pages: &[Found]) {

@@ -1,4 +1,5 @@
-//! The profile of one source: warnings first, then columns, then rules with masked samples, from stored sketches.
+//! The profile of one source: warnings first, then columns, relations and gaps, then rules with masked samples. Columns
+//! come from stored sketches, what needs rows from rows that were drawn before anybody asked.
 //!
 //! The parts are those of the self-contained report, which can be had from here as a file.
 
@@ -8,14 +9,15 @@ use crate::format;
 use crate::layout;
 use crate::page::Page;
 use crate::profiles::SourceState;
+use crate::samples::Drawn;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tidemill_explore::report::{Context, QualityFacts, RuleFacts, ScoreAt, page, sections};
-use tidemill_explore::{Exploration, Options, explore_profile};
+use tidemill_explore::report::{Context, QualityFacts, Room, RuleFacts, ScoreAt, page, sections};
+use tidemill_explore::{Exploration, explore_profile};
 use tidemill_types::{Millis, SourceName};
 
 /// Which source.
@@ -30,6 +32,8 @@ pub(in crate::pages) struct Query {
 pub(in crate::pages) struct Profile {
     source: String,
     commits: usize,
+    /// Rows behind relations, gaps and tests; nothing before the first draw.
+    drawn: Option<Drawn>,
     exploration: Exploration,
     quality: QualityFacts,
 }
@@ -50,6 +54,7 @@ impl Page for Profile {
         let context = Context {
             quality: Some(self.quality.clone()),
             drawn: 0,
+            room: Room::PAGE,
             column_link: Some(format!("/data/{}/", self.source)),
             ..Context::default()
         };
@@ -76,16 +81,38 @@ impl Profile {
             return Err(Error::missing("source", source.as_str()));
         }
         let known = app.profiles.source(source).await?;
-        let mut exploration = explore_profile(source.as_str(), &known.profile, None, &Options::default());
+        let sampled = app.samples.of(source);
+        let relations = sampled.as_ref().map(|sampled| &sampled.relations);
+        let mut exploration = explore_profile(source.as_str(), &known.profile, relations, &app.samples.options(source));
         // What Tidemill itself adds to rows is not what the sender should look at.
         let own = |name: &str| name.starts_with(tidemill_types::columns::PREFIX);
         exploration.columns.retain(|column| !own(&column.name));
         exploration.warnings.retain(|warning| !warning.column.as_deref().is_some_and(own));
-        Ok(Self { source: source.to_string(), commits: known.commits, exploration, quality: quality(&known) })
+        Ok(Self {
+            source: source.to_string(),
+            commits: known.commits,
+            drawn: sampled.map(|sampled| sampled.drawn),
+            exploration,
+            quality: quality(&known),
+        })
     }
 
     fn origin(&self) -> String {
-        format!("profiles of the newest {} commits, merged; no row was read", format::count(self.commits as u64))
+        let profiles = format!("profiles of the newest {} commits, merged", format::count(self.commits as u64));
+        let Some(drawn) = &self.drawn else {
+            return format!("{profiles}; rows are being drawn, relations between columns follow within a minute");
+        };
+        let which = match drawn.whole {
+            true => format!("all {} rows", format::count(drawn.rows)),
+            false => format!(
+                "{} of {} rows, drawn by seed {} from {} files",
+                format::count(drawn.rows),
+                format::count(drawn.of_rows),
+                drawn.seed,
+                format::count(drawn.files as u64)
+            ),
+        };
+        format!("{profiles}; relations, gaps and tests: {which} of version {}", drawn.version)
     }
 }
 
