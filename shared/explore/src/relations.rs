@@ -158,7 +158,8 @@ fn opaque(mut columns: Vec<Column>, options: &Options) -> Vec<Column> {
 
 /// The pairs that a linear model will miss, then the strongest others.
 fn densities(shown: &[&Column], associations: &Associations, non_linear: &NonLinear) -> Vec<Density> {
-    let named = |name: &str| shown.iter().find(|column| column.name == name && column.is_number()).copied();
+    // Columns over time have pictures of their own.
+    let named = |name: &str| shown.iter().find(|column| column.name == name && column.kind == Kind::Numeric).copied();
     let hidden = non_linear.found.iter().map(|one| (one.a.as_str(), one.b.as_str())).take(DRAWN / 2);
     let strength = |pair: &&crate::association::Pair| pair.value.map_or(0.0, f64::abs);
     let mut strong: Vec<_> = associations

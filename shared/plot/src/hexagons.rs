@@ -13,7 +13,9 @@ const STEPS: usize = 5;
 /// Hexagons drawn at most.
 const MOST: usize = 1_000;
 /// Size of the dots of the lowest step, as a share of the hexagon.
-const LEAST: f64 = 0.4;
+const LEAST: f64 = 0.35;
+/// Size of the dots of the highest step.
+const LARGEST: f64 = 0.88;
 
 /// Counted rows.
 #[derive(Clone, Copy, Debug)]
@@ -37,9 +39,10 @@ pub fn hexagons(labels: Labels<'_>, found: &Hexagons<'_>) -> Markup {
     if most == 0 || !finite || found.size.0 == 0 || found.size.1 == 0 {
         return frame::empty(labels);
     }
-    let xs = Scale::new(found.x.0, found.x.1, LEFT, RIGHT);
-    let ys = Scale::new(found.y.0, found.y.1, BOTTOM, TOP);
-    let step = ((RIGHT - LEFT) / f64::from(found.size.0), (BOTTOM - TOP) / f64::from(found.size.1));
+    // Half a hexagon of room on each side, so that no dot lies on an axis.
+    let step = ((RIGHT - LEFT) / f64::from(found.size.0 + 1), (BOTTOM - TOP) / f64::from(found.size.1 + 1));
+    let xs = Scale::new(found.x.0, found.x.1, LEFT + step.0 / 2.0, RIGHT - step.0 / 2.0);
+    let ys = Scale::new(found.y.0, found.y.1, BOTTOM - step.1 / 2.0, TOP + step.1 / 2.0);
     let edges = edges(most);
     frame::chart(
         labels,
@@ -79,14 +82,14 @@ fn depth(step: usize, steps: usize) -> f64 {
 }
 
 fn size(step: usize, steps: usize) -> f64 {
-    LEAST + (1.0 - LEAST) * (step + 1) as f64 / steps as f64
+    LEAST + (LARGEST - LEAST) * (step + 1) as f64 / steps as f64
 }
 
 /// Lines without length, of which the round ends remain.
 fn dots(cells: &[&(u16, u16, u64)], (wide, high): (f64, f64)) -> String {
     let mut text = String::new();
     for (x, y, _) in cells {
-        let (x, y) = (LEFT + f64::from(*x) * wide / 2.0, BOTTOM - f64::from(*y) * high / 2.0);
+        let (x, y) = (LEFT + f64::from(*x + 1) * wide / 2.0, BOTTOM - f64::from(*y + 1) * high / 2.0);
         text.push_str(&format!("M{} {}h0", px(x), px(y)));
     }
     text

@@ -62,13 +62,14 @@ pub(super) fn seasons(found: &Seasons, left: &mut usize) -> Markup {
 
 fn rows(found: &Seasons) -> Markup {
     let cycle = |(cycle, rows): &(Cycle, Vec<u64>)| {
-        let values = rows.iter().map(|rows| Some([*rows as f64; 3])).collect::<Vec<_>>();
+        let even = rows.iter().sum::<u64>() as f64 / rows.len() as f64;
+        let values = rows.iter().map(|rows| Some([*rows as f64 / even; 3])).collect::<Vec<_>>();
         drawn(*cycle, &values)
     };
     let cycles: Vec<CycleOf> = found.cycles.iter().map(cycle).collect();
     html! {
         h3 { "Number of rows" }
-        (seasonal(Labels { title: "Number of rows by season", x: "", y: "rows" }, &cycles))
+        (seasonal(Labels { title: "Number of rows by season", x: "", y: "times the mean" }, &cycles))
     }
 }
 
