@@ -122,9 +122,9 @@ mod tests {
 
     #[test]
     fn what_does_not_vary_has_no_picture() {
-        let line = column("line", (0..100).map(f64::from).collect());
-        assert!(density(&line, &column("flat", vec![1.0; 100])).is_none());
-        let rare = column("rare", (0..100).map(|row| f64::from(u8::from(row == 50))).collect());
+        let line = column("line", (0..1_000).map(f64::from).collect());
+        assert!(density(&line, &column("flat", vec![1.0; 1_000])).is_none());
+        let rare = column("rare", (0..1_000).map(|row| f64::from(u8::from(row == 50))).collect());
         assert_eq!(density(&line, &rare).unwrap().y_range, (0.0, 1.0));
     }
 }
