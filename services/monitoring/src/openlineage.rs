@@ -76,7 +76,7 @@ impl Sender {
             if self.deliver(&job, stop).await {
                 job.ack().await?;
             } else {
-                job.nak("the process ends", Duration::ZERO).await?;
+                job.release().await?;
             }
         }
         Ok(())

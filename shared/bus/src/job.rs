@@ -123,6 +123,14 @@ impl Job {
         self.answer(AckKind::Nak(Some(pause))).await
     }
 
+    /// Gives the job back undone, to come again at once: for a process that ends.
+    ///
+    /// # Errors
+    /// `TM0608` when the server did not confirm: the job then comes again when its lease is over.
+    pub async fn release(&self) -> Result<()> {
+        self.answer(AckKind::Nak(None)).await
+    }
+
     /// Whether the job is given up if this delivery fails.
     #[must_use]
     pub fn is_last(&self) -> bool {

@@ -129,7 +129,7 @@ impl Harness {
             metrics: Default::default(),
             threshold: Some(THRESHOLD),
             budget: Some(0.1),
-            quality: BTreeMap::new(),
+            quality: std::collections::BTreeMap::new(),
             spec_digest: Digest::of(b"spec"),
             code: "test".to_owned(),
             data_digest: Digest::of(b"data"),
