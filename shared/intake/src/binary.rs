@@ -16,7 +16,10 @@ pub fn binary(message: Message) -> Message {
     }
 }
 
-fn in_binary(message: &Message) -> Result<Option<(Headers, Vec<u8>)>, Box<dyn std::error::Error>> {
+/// Headers and body.
+type Parts = (Headers, Vec<u8>);
+
+fn in_binary(message: &Message) -> Result<Option<Parts>, Box<dyn std::error::Error>> {
     let refused = |reject: Reject| reject.reason;
     let heads = heads(&message.headers).map_err(refused)?;
     let [.., data_type, _, content_type, _, _] = heads;

@@ -16,6 +16,9 @@ fn message(rig: &Rig, given: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Resul
     Ok((Outgoing::new(subject, body.into()).with_headers(Headers::from_pairs(given.iter().copied())?), 1))
 }
 
+/// Headers and body of a message that is refused, and the code.
+type Refused<'a> = (&'a [(&'a str, &'a str)], String, &'a str);
+
 fn whole(id: &str, rest: &str) -> String {
     format!(r#"{{"specversion":"1.0","id":"{id}","source":"/ü","type":"meters.reading"{rest}}}"#)
 }
@@ -68,7 +71,7 @@ async fn one_event_in_every_mode_and_spelling_is_one_row() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_cloudevents_is_a_dead_letter_with_its_code() -> Result<()> {
     let rig = Rig::start().await?;
-    let sent: [(&[(&str, &str)], String, &str); 12] = [
+    let sent: [Refused<'_>; 12] = [
         (&[("ce-specversion", "0.3")], object(1), "TM0321"),
         (&[("CE-SpecVersion", "1")], object(1), "TM0321"),
         (&[("ce-time", "2024-13-01T00:00:00Z")], object(1), "TM0321"),
