@@ -23,6 +23,11 @@ fn sources(within: Option<i64>) -> BTreeMap<SourceName, Source> {
         fresh_within: within.map(Span::from_millis),
         role: tidemill_spec::SourceRole::Input,
         from: None,
+        owner: None,
+        cadence: None,
+        access: None,
+        licence: None,
+        description: None,
         columns: BTreeMap::new(),
     };
     BTreeMap::from([(name(), source)])
