@@ -92,7 +92,7 @@ impl Instance {
         let text = std::fs::read_to_string(example.join("data/penguins.csv")).unwrap();
         let row = |(number, line): (usize, &str)| match number {
             0 => format!("penguin,measured_at,{line}\n"),
-            _ => format!("{number},{}-11-15T00:00:00Z,{line}\n", line.rsplit(',').next().unwrap()),
+            _ => format!("{number},{}-11-15T00:00:00Z,{line}\n", line.split(',').nth(7).unwrap()),
         };
         std::fs::write(folder.path().join("birds.csv"), text.lines().enumerate().map(row).collect::<String>()).unwrap();
         let instance = Self { folder, victim, flight };
