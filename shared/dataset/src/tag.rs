@@ -91,8 +91,8 @@ impl Tag {
         named(self) == named(other)
     }
 
-    /// A tag as it was stored. Scores of early ones are from 0 to 100.
-    fn as_stored(mut self) -> Self {
+    /// A stored tag with its scores from 0 to 1; those of early ones were from 0 to 100.
+    fn in_its_range(mut self) -> Self {
         for quality in self.tables.iter_mut().filter_map(|table| table.quality.as_mut()) {
             if quality.commits == 0 {
                 quality.score /= 100.0;
@@ -178,7 +178,7 @@ impl Tags {
         if !Self::is_name(name) {
             return Ok(None);
         }
-        Ok(read::<Tag>(&self.storage, &self.path(name)).await?.map(Tag::as_stored))
+        Ok(read::<Tag>(&self.storage, &self.path(name)).await?.map(Tag::in_its_range))
     }
 
     async fn is_dropped(&self, name: &str) -> Result<bool, Error> {
@@ -197,7 +197,7 @@ impl Tags {
             }
             let Some(tag) = read::<Tag>(&self.storage, &object.path).await? else { continue };
             let dropped = read(&self.storage, &format!("{}/{}{DROPPED}", self.folder(), tag.name)).await?;
-            tags.push((tag.as_stored(), dropped));
+            tags.push((tag.in_its_range(), dropped));
         }
         Ok(tags)
     }
@@ -240,7 +240,7 @@ mod tests {
             "committed_at":0,"rows":9,"content_hash":"{hash}","quality":{{"score":97.5,"checked":9,"quarantined":1,
             "failed_rules":["r"]}}}}]}}"#
         );
-        let read = |text: &str| serde_json::from_str::<Tag>(text).unwrap().as_stored();
+        let read = |text: &str| serde_json::from_str::<Tag>(text).unwrap().in_its_range();
         let tag = read(&stored);
         let quality = tag.tables[0].quality.clone().unwrap();
         assert!((quality.score - 0.975).abs() < 1e-12 && quality.commits == 0 && tag.processing.is_none());
