@@ -71,8 +71,10 @@ async fn the_same_events_give_the_same_content_whatever_the_commits_and_after_a_
     // Joined files, clean rows in another order.
     let table = Table::open(small.storage(), &raw).await?;
     assert!(table.compact(64 << 20, Effort::Everything).await?.removed > 5);
+    // How many files are clean depends on how far validation was behind.
     let table = Table::open(small.storage(), &clean).await?.sorted_by("at")?;
-    assert!(table.compact(64 << 20, Effort::Everything).await?.removed > 5);
+    let files = table.load().await?.files().count();
+    assert_eq!(table.compact(64 << 20, Effort::Everything).await?.removed, if files > 1 { files } else { 0 });
     assert_eq!(hash(small.storage(), &raw).await?, expected[0]);
     assert_eq!(hash(small.storage(), &clean).await?, expected[1]);
 
