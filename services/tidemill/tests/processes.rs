@@ -51,10 +51,12 @@ fn succeed(output: &Output) -> String {
     out.into_owned()
 }
 
-/// Addresses that were free a moment ago; all are held until the last is known.
+/// Addresses that were free a moment ago; all are held until the last is known. Their ports are none of those that the
+/// system gives to connections, of which one could sit on the address of a role while that is started again.
 fn free_addresses(names: BTreeSet<String>) -> BTreeMap<String, String> {
-    let held = names.into_iter().map(|name| (name, std::net::TcpListener::bind("127.0.0.1:0").unwrap()));
-    let held: Vec<_> = held.collect();
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let mut free = (first..32_000).filter_map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok());
+    let held: Vec<_> = names.into_iter().map(|name| (name, free.next().unwrap())).collect();
     held.into_iter().map(|(name, listener)| (name, listener.local_addr().unwrap().to_string())).collect()
 }
 
@@ -195,7 +197,8 @@ async fn a_process_for_each_role_with_no_more_rights_than_it_needs() {
     system.run("ingestion");
     system.run("monitoring");
     let done = || std::future::ready(system.rows() == Some(published));
-    assert!(eventually(PATIENCE, done).await, "{published} published: {}", system.ask(&["status"]));
+    let caught_up = eventually(PATIENCE, done).await;
+    assert!(caught_up, "{published} published: {}, {}", system.ask(&["status"]), last_words(&system, "ingestion"));
 
     system.ask(&["train", "--as-of", "2013-02-01"]);
     let ready = || std::future::ready(system.health("serving", &["--ready"]) == Some(0));

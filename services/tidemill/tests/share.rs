@@ -7,7 +7,6 @@
 mod python;
 
 use serde_json::Value;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -76,13 +75,11 @@ impl Instance {
         std::fs::write(folder.path().join("project.yaml"), format!("{text}{SHARES}")).unwrap();
         let made = answer(&program(folder.path(), &["share", "token", "institute"]));
         std::fs::write(folder.path().join("tokens.txt"), format!("{}\n", made["line"].as_str().unwrap())).unwrap();
-        // Free when asked for; taken by the instance a moment later.
-        let flight = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let place = |name: &str| folder.path().join(name).display().to_string();
         let (project, data) = (place("project.yaml"), place("data"));
         let mut arguments = ["up", "--project", &project, "--data-dir", &data].map(str::to_owned).to_vec();
         let settings =
-            [format!("validation.flight={flight}"), format!("validation.tokens_file={}", place("tokens.txt"))];
+            ["validation.flight=127.0.0.1:0".to_owned(), format!("validation.tokens_file={}", place("tokens.txt"))];
         let settings = settings.into_iter().chain(LISTENERS.map(|key| format!("{key}=127.0.0.1:0")));
         arguments.extend(settings.flat_map(|setting| ["--set".to_owned(), setting]));
         let log = folder.path().join("log");
@@ -95,6 +92,8 @@ impl Instance {
             _ => format!("{number},{}-11-15T00:00:00Z,{line}\n", line.split(',').nth(7).unwrap()),
         };
         std::fs::write(folder.path().join("birds.csv"), text.lines().enumerate().map(row).collect::<String>()).unwrap();
+        let run: Value = serde_json::from_slice(&std::fs::read(folder.path().join("data/run.json")).unwrap()).unwrap();
+        let flight = run["endpoints"]["shares"].as_str().unwrap().replacen("http", "grpc", 1);
         let instance = Self { folder, victim, flight };
         let sent = instance.run(&["events", "publish", "--source", "penguins", "birds.csv"]);
         assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
@@ -119,10 +118,9 @@ impl Instance {
 fn partner(instance: &Instance, token: &str) -> Value {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let python = python::environment("share", &tests.join("share.requirements.txt")).unwrap();
-    let location = format!("grpc://{}", instance.flight);
     let folder: PathBuf = instance.folder.path().to_owned();
     let output =
-        Command::new(python).arg(tests.join("share.py")).args([&location, token]).arg(folder).output().unwrap();
+        Command::new(python).arg(tests.join("share.py")).args([&instance.flight, token]).arg(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     answer(&output)
 }
