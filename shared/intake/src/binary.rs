@@ -54,21 +54,10 @@ fn in_binary(message: &Message) -> Result<Option<Parts>, Box<dyn std::error::Err
 mod tests {
     use super::*;
     use crate::Event;
-    use bytes::Bytes;
-    use tidemill_types::Millis;
+    use crate::event::tests::message;
 
     const WHOLE: &str =
         r#"{"specversion":"1.0","id":"a b","source":"/ü","type":"t","traceparent":"00-1-2-01","data":{"n":1}}"#;
-
-    fn message(given: &[(&str, &str)], body: &str) -> Message {
-        Message {
-            seq: 7,
-            subject: "tm.events.meters.readings".to_owned(),
-            headers: Headers::from_pairs(given.iter().copied()).unwrap(),
-            payload: Bytes::from(body.to_owned()),
-            published_at: Millis(0),
-        }
-    }
 
     #[test]
     fn a_whole_event_in_binary_mode_is_the_same_event() {

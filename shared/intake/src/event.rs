@@ -174,11 +174,11 @@ fn whole(message: &Message) -> Result<Attributes<'_>, Reject> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use bytes::Bytes;
 
-    fn message(given: &[(&str, &str)], body: &str) -> Message {
+    pub(crate) fn message(given: &[(&str, &str)], body: &str) -> Message {
         Message {
             seq: 7,
             subject: "tm.events.meters.readings".to_owned(),
