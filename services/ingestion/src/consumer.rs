@@ -3,22 +3,21 @@
 use crate::Deps;
 use crate::alarm::{Alarm, DeadRate};
 use crate::error::IngestionError;
-use crate::notices::{self, encoded};
+use crate::notices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use tidemill_bus::Headers;
 use tidemill_conform::Conform;
 use tidemill_contracts::events::RawCommitted;
 use tidemill_contracts::events::notice::Fact;
-use tidemill_contracts::{headers, subjects};
+use tidemill_contracts::subjects;
 use tidemill_dataset::Table;
 use tidemill_intake::{CommitTrace, Committed, Intake, IntakeError, IntakeOptions};
 use tidemill_telemetry::names;
 use tidemill_types::{Classified, ProjectName, SourceName};
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
-use tracing::{Instrument, Span, info_span, warn};
+use tracing::{Span, info_span, warn};
 
 /// Wait before an intake is started again after a passing failure.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -130,24 +129,12 @@ async fn report(deps: Arc<Deps>, source: SourceName, committed: Committed) -> Re
     deps.metrics.counter(names::INGESTION_COMMITS).add(&labels, 1);
     deps.metrics.histogram(names::INGESTION_COMMIT_SECONDS).observe(&labels, committed.took.as_secs_f64());
     Span::current().record("dataset.name", source.as_str()).record("rows", counts.rows);
-    let span = info_span!("tm.notices.{project}.raw.committed publish", otel.kind = "producer");
-    async {
-        let fact = RawCommitted {
-            source: source.to_string(),
-            table_version: i64::try_from(committed.version).unwrap_or(i64::MAX),
-            last_seq: committed.last_seq,
-            rows: counts.rows,
-        };
-        let project = &deps.spec.project;
-        let mut sent = Headers::new();
-        if let Some(parent) = tidemill_telemetry::current_traceparent() {
-            sent.set(headers::TRACEPARENT, &parent)?;
-        }
-        deps.bus
-            .publish(&subjects::notice(project, "raw", "committed"), &sent, encoded(project, Fact::RawCommitted(fact)))
-            .await?;
-        Ok(())
-    }
-    .instrument(span)
-    .await
+    let fact = RawCommitted {
+        source: source.to_string(),
+        table_version: i64::try_from(committed.version).unwrap_or(i64::MAX),
+        last_seq: committed.last_seq,
+        rows: counts.rows,
+    };
+    let (project, fact) = (&deps.spec.project, Fact::RawCommitted(fact));
+    Ok(tidemill_runtime::tell_notice(&deps.bus, project, ("raw", "committed"), ("", None), fact).await?)
 }

@@ -5,11 +5,7 @@ use crate::domain::alerts::Alert;
 use crate::domain::calendar::compact;
 use crate::domain::trigger::RetrainOrder;
 use crate::error::MonitoringError;
-use prost::Message as _;
-use tidemill_bus::Headers;
-use tidemill_contracts::events::{AlertRaised, AlertResolved, Notice, RetrainRequested, notice};
-use tidemill_contracts::{headers, subjects};
-use tracing::{Instrument as _, info_span};
+use tidemill_contracts::events::{AlertRaised, AlertResolved, RetrainRequested, notice};
 
 /// Tells of an alert; the same alert twice is one message for the bus.
 pub(crate) async fn alert(deps: &Role, alert: &Alert) -> Result<(), MonitoringError> {
@@ -46,24 +42,11 @@ pub(crate) async fn order(deps: &Role, order: &RetrainOrder) -> Result<(), Monit
 
 async fn send(
     deps: &Role,
-    (noun, participle): (&str, &str),
+    what: (&str, &str),
     cycle_id: &str,
     fact: notice::Fact,
     id: &str,
 ) -> Result<(), MonitoringError> {
     let project = &deps.spec.project;
-    let notice = Notice { project: project.to_string(), cycle_id: cycle_id.to_owned(), fact: Some(fact) };
-    let name = format!("tm.notices.{{project}}.{noun}.{participle} publish");
-    let span = info_span!("publish", otel.name = name, otel.kind = "producer");
-    async {
-        let mut sent = Headers::new();
-        sent.set(headers::NATS_MSG_ID, id)?;
-        if let Some(parent) = tidemill_telemetry::current_traceparent() {
-            sent.set(headers::TRACEPARENT, &parent)?;
-        }
-        deps.bus.publish(&subjects::notice(project, noun, participle), &sent, notice.encode_to_vec()).await?;
-        Ok(())
-    }
-    .instrument(span)
-    .await
+    Ok(tidemill_runtime::tell_notice(&deps.bus, project, what, (cycle_id, Some(id)), fact).await?)
 }

@@ -2,10 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::streams;
-use prost::Message as _;
 use std::time::Duration;
-use tidemill_bus::{Bus, Headers, Kv, KvSpec};
-use tidemill_contracts::events::{Notice, ProjectApplied, notice};
+use tidemill_bus::{Bus, Kv, KvSpec};
+use tidemill_contracts::events::{ProjectApplied, notice};
 use tidemill_contracts::subjects;
 use tidemill_features::Plan;
 use tidemill_spec::Spec;
@@ -69,9 +68,7 @@ pub(crate) async fn apply(bus: &Bus, text: &str) -> Result<Applied> {
     kv.put(&format!("{key}.{digest}"), text.to_owned()).await?;
     kv.put(&key, text.to_owned()).await?;
     let fact = notice::Fact::ProjectApplied(ProjectApplied { spec_digest: digest.to_string() });
-    let notice = Notice { project: key, cycle_id: String::new(), fact: Some(fact) };
-    let subject = subjects::notice(&spec.project, "project", "applied");
-    bus.publish(&subject, &Headers::new(), notice.encode_to_vec()).await?;
+    tidemill_runtime::tell_notice(bus, &spec.project, ("project", "applied"), ("", None), fact).await?;
     Ok(Applied { spec, digest, replaced: before, changed: true })
 }
 

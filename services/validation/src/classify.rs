@@ -8,10 +8,7 @@
 use crate::Deps;
 use crate::error::ValidationError;
 use arrow::array::RecordBatch;
-use prost::Message as _;
-use tidemill_bus::Headers;
-use tidemill_contracts::events::{AlertRaised, Notice, notice};
-use tidemill_contracts::{headers, subjects};
+use tidemill_contracts::events::AlertRaised;
 use tidemill_privacy::{ColumnView, Declaration, PrivacyError, Unclassified, classify};
 use tidemill_quality::RuleResult;
 use tidemill_spec::Source;
@@ -107,11 +104,6 @@ async fn alert(deps: &Deps, source: &SourceName, text: String, found: &PrivacyEr
         PrivacyError::Values(_) => Vec::new(),
     };
     let id = format!("{RULE}:{project}:{source}:{}", Digest::of(names.join("\n").as_bytes()).short());
-    let raised = AlertRaised { rule: RULE.to_owned(), severity: "page".to_owned(), text, window_start_ms: 0 };
-    let fact = Some(notice::Fact::AlertRaised(raised));
-    let notice = Notice { project: project.to_string(), cycle_id: String::new(), fact };
-    let mut sent = Headers::new();
-    sent.set(headers::NATS_MSG_ID, &id)?;
-    deps.bus.publish(&subjects::notice(project, "alert", "raised"), &sent, notice.encode_to_vec()).await?;
-    Ok(())
+    let alert = AlertRaised { rule: RULE.to_owned(), severity: "page".to_owned(), text, window_start_ms: 0 };
+    Ok(tidemill_runtime::raise_alert(&deps.bus, project, Some(&id), alert).await?)
 }

@@ -1,26 +1,25 @@
 //! One source: raw versions in, clean and quarantine commits out.
 
 use crate::Deps;
-use crate::classify::{Gate, masked, without_values};
+use crate::classify::Gate;
 use crate::covered::{Sequences, between, covered, noted, read_on_after};
 use crate::error::ValidationError;
 use crate::memory::Remembered;
-use crate::replay::{Anew, Decided, History, Part};
-use crate::store::{clean_table_path, profile_path, profiles_path, quarantine_table_path, raw_table_path};
+use crate::replay::{Anew, Decided, History};
+use crate::reports::Reports;
+use crate::store::{clean_table_path, quarantine_table_path, raw_table_path};
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::TimestampMillisecondType;
-use prost::Message as _;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemill_bus::{Headers, Tail};
-use tidemill_contracts::events::{AlertRaised, CleanCommitted, Notice, notice};
-use tidemill_contracts::{headers, subjects};
+use tidemill_bus::Tail;
+use tidemill_contracts::events::{AlertRaised, CleanCommitted, notice};
+use tidemill_contracts::subjects;
 use tidemill_dataset::{Between, Snapshot, Table, VersionAdds};
-use tidemill_quality::{Cleaner, Freshness, Position, QualityReport, QualityScore, RuleResult, Rules, Verdict, score};
+use tidemill_quality::{Cleaner, Position, Rules, Verdict};
 use tidemill_spec::Source;
-use tidemill_stats::TableProfile;
 use tidemill_telemetry::names;
 use tidemill_types::{Classified, Millis, SourceName, columns};
 use tokio_util::sync::CancellationToken;
@@ -295,7 +294,7 @@ impl<'a> Follower<'a> {
         metadata.insert(SET_ASIDE_KEY.to_owned(), serde_json::to_string(&aside).unwrap_or_default());
         self.decided.add(&cleaned);
         self.decided.note(&mut metadata);
-        let profile = self.write_report(&verdict, &rows, raw_version, watermark).await?;
+        let profile = self.reports().write(&verdict, &rows, raw_version, watermark).await?;
         let accepted = (verdict.accepted.num_rows() > 0).then(|| verdict.accepted.clone());
         let notes = pass.notes(&self.app_id);
         let committed = self
@@ -328,7 +327,7 @@ impl<'a> Follower<'a> {
             History { raw: (&self.raw, raw), clean: (&self.clean, clean), quarantine: (&self.quarantine, aside) };
         let anew = Anew::made(history, &self.cleaner, &self.rules).await?;
         let (app_id, done) = (self.app_id.clone(), raw.version());
-        self.write_reports_anew(&anew.parts, done).await?;
+        self.reports().write_anew(&anew.parts, done).await?;
         let aside = serde_json::to_string(&self.noted_aside().await?).unwrap_or_default();
         let metadata = BTreeMap::from([(SET_ASIDE_KEY.to_owned(), aside)]);
         let made = anew.commit(&mut self.decided, &[(&app_id, signed(done))], metadata).await?;
@@ -475,75 +474,9 @@ impl<'a> Follower<'a> {
         Ok(missing.is_empty().then_some(versions))
     }
 
-    async fn write_report(
-        &self,
-        verdict: &Verdict,
-        rows: &RecordBatch,
-        raw_version: i64,
-        watermark: Option<i64>,
-    ) -> Result<TableProfile, ValidationError> {
-        let newest_known_at = newest(rows);
-        let profile = without_values(TableProfile::of(&verdict.accepted)?, self.declared);
-        let report = QualityReport {
-            raw_version,
-            checked: rows.num_rows() as u64,
-            quarantined: verdict.quarantined.num_rows() as u64,
-            held: verdict.held.clone(),
-            blocked: verdict.blocked.clone(),
-            rules: masked(&verdict.results, self.declared),
-            score: self.scored(&verdict.results, &profile, newest_known_at, watermark),
-            newest_known_at,
-            profile,
-        };
-        self.store_report(&report).await?;
-        Ok(report.profile)
-    }
-
-    /// Puts reports on rows that were made anew in the place of those on the rows as they were. The last is named as the
-    /// raw version that they all cover, the others by their order.
-    async fn write_reports_anew(&self, parts: &[Part], raw_version: u64) -> Result<(), ValidationError> {
-        let folder = profiles_path(&self.deps.spec.project, self.source);
-        let before = self.deps.storage.list(&folder).await?;
-        let mut written = HashSet::new();
-        for (place, part) in parts.iter().enumerate() {
-            let number = if place + 1 == parts.len() { raw_version } else { raw_version.min(place as u64 + 1) };
-            let profile = without_values(part.profile.clone(), self.declared);
-            let report = QualityReport {
-                raw_version: signed(number),
-                checked: part.rows,
-                quarantined: 0,
-                held: None,
-                blocked: None,
-                rules: masked(&part.results, self.declared),
-                score: self.scored(&part.results, &profile, part.newest_known_at, None),
-                newest_known_at: part.newest_known_at,
-                profile,
-            };
-            written.insert(self.store_report(&report).await?);
-        }
-        for stale in before.into_iter().filter(|object| !written.contains(&object.path)) {
-            self.deps.storage.delete(&stale.path).await?;
-        }
-        Ok(())
-    }
-
-    /// Freshness is judged at the source's own watermark; a source that sends none is as fresh as its rows.
-    fn scored(
-        &self,
-        results: &[RuleResult],
-        profile: &TableProfile,
-        newest_known_at: Option<Millis>,
-        watermark: Option<i64>,
-    ) -> QualityScore {
-        let at = watermark.map(Millis).or(newest_known_at).unwrap_or(Millis::MIN);
-        score(results, profile, &Freshness::of(self.declared, newest_known_at, at))
-    }
-
-    async fn store_report(&self, report: &QualityReport) -> Result<String, ValidationError> {
-        let text = serde_json::to_vec(report).unwrap_or_default();
-        let path = profile_path(&self.deps.spec.project, self.source, report.raw_version);
-        self.deps.storage.put(&path, text).await?;
-        Ok(path)
+    fn reports(&self) -> Reports<'_> {
+        let Self { deps, source, declared, .. } = self;
+        Reports { storage: &deps.storage, project: &deps.spec.project, source, declared }
     }
 
     async fn report(&self, verdict: &Verdict, version: u64, watermark: Option<i64>) -> Result<(), ValidationError> {
@@ -560,7 +493,9 @@ impl<'a> Follower<'a> {
             quarantined,
             known_until_ms: watermark.unwrap_or_default(),
         };
-        self.notify("clean", "committed", notice::Fact::CleanCommitted(fact)).await?;
+        let (bus, project) = (&self.deps.bus, &self.deps.spec.project);
+        let fact = notice::Fact::CleanCommitted(fact);
+        tidemill_runtime::tell_notice(bus, project, ("clean", "committed"), ("", None), fact).await?;
         let Some(rule) = &verdict.blocked else {
             return Ok(());
         };
@@ -570,29 +505,12 @@ impl<'a> Follower<'a> {
             text: format!("rule {rule} blocked {quarantined} rows of {}", self.source),
             window_start_ms: 0,
         };
-        self.notify("alert", "raised", notice::Fact::AlertRaised(alert)).await
-    }
-
-    async fn notify(&self, noun: &str, participle: &str, fact: notice::Fact) -> Result<(), ValidationError> {
-        let project = &self.deps.spec.project;
-        let notice = Notice { project: project.to_string(), cycle_id: String::new(), fact: Some(fact) };
-        let name = format!("tm.notices.{{project}}.{noun}.{participle} publish");
-        let span = info_span!("publish", otel.name = name, otel.kind = "producer");
-        async {
-            let mut sent = Headers::new();
-            if let Some(parent) = tidemill_telemetry::current_traceparent() {
-                sent.set(headers::TRACEPARENT, &parent)?;
-            }
-            self.deps.bus.publish(&subjects::notice(project, noun, participle), &sent, notice.encode_to_vec()).await?;
-            Ok(())
-        }
-        .instrument(span)
-        .await
+        Ok(tidemill_runtime::raise_alert(bus, project, None, alert).await?)
     }
 }
 
 /// Versions are noted signed, as the table format has it.
-fn signed(version: u64) -> i64 {
+pub(crate) fn signed(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 

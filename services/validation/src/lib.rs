@@ -13,6 +13,7 @@ mod error;
 mod lineage;
 mod memory;
 mod replay;
+mod reports;
 pub mod share;
 mod store;
 mod upkeep;

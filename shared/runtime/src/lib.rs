@@ -14,6 +14,7 @@ mod lineage;
 mod listen;
 mod readiness;
 mod supervise;
+mod told;
 
 pub use admin::serve_admin;
 pub use backoff::{Backoff, retry};
@@ -27,3 +28,4 @@ pub use listen::bind;
 pub use readiness::{Condition, Readiness};
 pub use supervise::{Failure, Supervisor};
 pub use tokio_util::sync::CancellationToken;
+pub use told::{raise_alert, tell_audit, tell_notice};

@@ -8,8 +8,6 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tidemill_bus::Headers;
-use tidemill_contracts::{headers, subjects};
 use tidemill_privacy::{ColumnView, HIDDEN, Masks, PrivacyError, classify};
 use tidemill_spec::Source;
 use tidemill_types::{Millis, columns};
@@ -154,10 +152,7 @@ async fn note(target: &Target, what: &str, by: &str, masks: &Masks) -> Result<()
         "by": by,
         "at": Millis(chrono::Utc::now().timestamp_millis()).to_string(),
     });
-    let mut sent = Headers::new();
-    sent.set(headers::CONTENT_TYPE, headers::JSON)?;
-    bus.publish(&subjects::audit(&project), &sent, entry.to_string().into_bytes()).await?;
-    Ok(())
+    Ok(tidemill_runtime::tell_audit(&bus, &project, None, &entry).await?)
 }
 
 #[cfg(test)]

@@ -19,12 +19,11 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tidemill_bus::{Bus, Headers};
-use tidemill_contracts::{headers, subjects};
+use tidemill_bus::Bus;
 use tidemill_dataset::{ContentHasher, Scan, Table};
 use tidemill_quality::{QualityReport, contract};
 use tidemill_registry::SigningKey;
-use tidemill_runtime::to_status;
+use tidemill_runtime::{tell_audit, to_status};
 use tidemill_spec::{Partner, Share, Source, Spec};
 use tidemill_storage::Storage;
 use tidemill_types::Millis;
@@ -34,8 +33,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// The action that answers with the signed manifest of a ticket.
 const MANIFEST: &str = "manifest";
-/// Manifests kept, so that asking again reads nothing.
-const KEPT: usize = 256;
 
 /// The service.
 pub(super) struct Shares {
@@ -44,11 +41,12 @@ pub(super) struct Shares {
     spec: Arc<Spec>,
     key: SigningKey,
     tokens: Tokens,
-    made: Mutex<BTreeMap<(String, Offer), SignedManifest>>,
+    /// The manifest that was asked for last, for each partner and share: asking again reads nothing.
+    made: Mutex<BTreeMap<(String, String), (u64, SignedManifest)>>,
 }
 
 /// What a ticket names. It grants nothing: who shows it is asked for a token, and gets what is shared with them then.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Offer {
     share: String,
@@ -117,10 +115,10 @@ impl Shares {
 
     /// The manifest of a version. Made once: it reads all rows that it speaks of.
     async fn manifest(&self, granted: &Granted<'_>, offer: &Offer) -> Result<SignedManifest, ShareError> {
-        let key = (granted.partner.to_owned(), offer.clone());
+        let key = (granted.partner.to_owned(), granted.name.to_owned());
         // Held while one is made, so that the same rows are not read twice at once.
         let mut made = self.made.lock().await;
-        if let Some(manifest) = made.get(&key) {
+        if let Some((_, manifest)) = made.get(&key).filter(|(version, _)| *version == offer.version) {
             return Ok(manifest.clone());
         }
         let mut hasher = ContentHasher::new(&granted.view.schema());
@@ -147,10 +145,7 @@ impl Shares {
             contract: self.contract(granted),
         };
         let signed = SignedManifest::sign(&manifest, &self.key)?;
-        while made.len() >= KEPT {
-            made.pop_first();
-        }
-        made.insert(key, signed.clone());
+        made.insert(key, (offer.version, signed.clone()));
         Ok(signed)
     }
 
@@ -189,11 +184,7 @@ impl Shares {
             "reason": granted.share.purpose,
             "at": now().to_string(),
         });
-        let mut sent = Headers::new();
-        sent.set(headers::CONTENT_TYPE, headers::JSON)?;
-        let subject = subjects::audit(&self.spec.project);
-        self.bus.publish(&subject, &sent, entry.to_string().into_bytes()).await?;
-        Ok(())
+        Ok(tell_audit(&self.bus, &self.spec.project, None, &entry).await?)
     }
 
     async fn rows(&self, metadata: &MetadataMap, ticket: &[u8]) -> Result<Stream<FlightData>, ShareError> {

@@ -7,9 +7,9 @@ use crate::cli::output::{Output, next};
 use crate::cli::prompt::given_or_asked;
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
-use tidemill_bus::{Bus, Headers, Message};
+use tidemill_bus::{Bus, Message};
+use tidemill_contracts::headers;
 use tidemill_contracts::letters::{LetterEntry, LetterState};
-use tidemill_contracts::{headers, subjects};
 use tidemill_types::ProjectName;
 
 /// What to discard, and why.
@@ -112,9 +112,6 @@ async fn audit(bus: &Bus, project: &ProjectName, letter: &Message, by: &str, rea
         "by": by,
         "reason": reason,
     });
-    let sent = Headers::new()
-        .with(headers::NATS_MSG_ID, &format!("letter-discarded-{project}-{}", letter.seq))?
-        .with(headers::CONTENT_TYPE, headers::JSON)?;
-    bus.publish(&subjects::audit(project), &sent, body.to_string()).await?;
-    Ok(())
+    let id = format!("letter-discarded-{project}-{}", letter.seq);
+    Ok(tidemill_runtime::tell_audit(bus, project, Some(&id), &body).await?)
 }

@@ -1,0 +1,96 @@
+//! Quality reports: one for each commit, so that everything that is asked of a stretch of time is a merge of them.
+
+use crate::classify::{masked, without_values};
+use crate::consumer::{newest, signed};
+use crate::error::ValidationError;
+use crate::replay::Part;
+use crate::store::{profile_path, profiles_path};
+use arrow::array::RecordBatch;
+use std::collections::HashSet;
+use tidemill_quality::{Freshness, QualityReport, QualityScore, RuleResult, Verdict, score};
+use tidemill_spec::Source;
+use tidemill_stats::TableProfile;
+use tidemill_storage::Storage;
+use tidemill_types::{Millis, ProjectName, SourceName};
+
+/// The reports of one source.
+pub(crate) struct Reports<'a> {
+    pub(crate) storage: &'a Storage,
+    pub(crate) project: &'a ProjectName,
+    pub(crate) source: &'a SourceName,
+    pub(crate) declared: &'a Source,
+}
+
+impl Reports<'_> {
+    /// Writes the report on a pass over some raw rows, and gives the profile of those that went on.
+    pub(crate) async fn write(
+        &self,
+        verdict: &Verdict,
+        rows: &RecordBatch,
+        raw_version: i64,
+        watermark: Option<i64>,
+    ) -> Result<TableProfile, ValidationError> {
+        let newest_known_at = newest(rows);
+        let profile = without_values(TableProfile::of(&verdict.accepted)?, self.declared);
+        let report = QualityReport {
+            raw_version,
+            checked: rows.num_rows() as u64,
+            quarantined: verdict.quarantined.num_rows() as u64,
+            held: verdict.held.clone(),
+            blocked: verdict.blocked.clone(),
+            rules: masked(&verdict.results, self.declared),
+            score: self.scored(&verdict.results, &profile, newest_known_at, watermark),
+            newest_known_at,
+            profile,
+        };
+        self.store(&report).await?;
+        Ok(report.profile)
+    }
+
+    /// Puts reports on rows that were made anew in the place of those on the rows as they were. The last is named as the
+    /// raw version that they all cover, the others by their order.
+    pub(crate) async fn write_anew(&self, parts: &[Part], raw_version: u64) -> Result<(), ValidationError> {
+        let folder = profiles_path(self.project, self.source);
+        let before = self.storage.list(&folder).await?;
+        let mut written = HashSet::new();
+        for (place, part) in parts.iter().enumerate() {
+            let number = if place + 1 == parts.len() { raw_version } else { raw_version.min(place as u64 + 1) };
+            let profile = without_values(part.profile.clone(), self.declared);
+            let report = QualityReport {
+                raw_version: signed(number),
+                checked: part.rows,
+                quarantined: 0,
+                held: None,
+                blocked: None,
+                rules: masked(&part.results, self.declared),
+                score: self.scored(&part.results, &profile, part.newest_known_at, None),
+                newest_known_at: part.newest_known_at,
+                profile,
+            };
+            written.insert(self.store(&report).await?);
+        }
+        for stale in before.into_iter().filter(|object| !written.contains(&object.path)) {
+            self.storage.delete(&stale.path).await?;
+        }
+        Ok(())
+    }
+
+    /// Freshness is judged at the source's own watermark; a source that sends none is as fresh as its rows.
+    fn scored(
+        &self,
+        results: &[RuleResult],
+        profile: &TableProfile,
+        newest_known_at: Option<Millis>,
+        watermark: Option<i64>,
+    ) -> QualityScore {
+        let at = watermark.map(Millis).or(newest_known_at).unwrap_or(Millis::MIN);
+        score(results, profile, &Freshness::of(self.declared, newest_known_at, at))
+    }
+
+    async fn store(&self, report: &QualityReport) -> Result<String, ValidationError> {
+        let text = serde_json::to_vec(report).unwrap_or_default();
+        let path = profile_path(self.project, self.source, report.raw_version);
+        self.storage.put(&path, text).await?;
+        Ok(path)
+    }
+}
