@@ -5,6 +5,7 @@ use tidemill_bus::{Bus, DeadLetterFn};
 use tidemill_contracts::events::notice::Fact;
 use tidemill_contracts::subjects;
 use tidemill_registry::AliasMove;
+use tidemill_runtime::Teller;
 use tidemill_types::ProjectName;
 
 /// Publishes a notice under an id, so that a repeated one is stored once.
@@ -16,13 +17,14 @@ pub(crate) async fn tell(
     fact: Fact,
 ) -> Result<(), EvaluationError> {
     let id = format!("{project}-{cycle}-{noun}-{participle}");
-    Ok(tidemill_runtime::tell_notice(bus, project, (noun, participle), (cycle, Some(&id)), fact).await?)
+    let teller = Teller { role: "evaluation", bus, project };
+    Ok(teller.notice((noun, participle), (cycle, Some(&id)), fact).await?)
 }
 
 /// Appends a move of an alias to the audit log.
 pub(crate) async fn audit(bus: &Bus, made: &AliasMove) -> Result<(), EvaluationError> {
     let id = format!("{}-{}-{}-{}", made.project, made.alias, made.to, made.at.0);
-    Ok(tidemill_runtime::tell_audit(bus, &made.project, Some(&id), made).await?)
+    Ok(Teller { role: "evaluation", bus, project: &made.project }.audit(Some(&id), made).await?)
 }
 
 /// Stores notices that are given up.

@@ -135,6 +135,5 @@ async fn report(deps: Arc<Deps>, source: SourceName, committed: Committed) -> Re
         last_seq: committed.last_seq,
         rows: counts.rows,
     };
-    let (project, fact) = (&deps.spec.project, Fact::RawCommitted(fact));
-    Ok(tidemill_runtime::tell_notice(&deps.bus, project, ("raw", "committed"), ("", None), fact).await?)
+    Ok(deps.teller().notice(("raw", "committed"), ("", None), Fact::RawCommitted(fact)).await?)
 }

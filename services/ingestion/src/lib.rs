@@ -22,6 +22,7 @@ pub use upkeep::upkeep;
 
 use std::sync::Arc;
 use tidemill_bus::Bus;
+use tidemill_runtime::Teller;
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
 use tidemill_telemetry::Metrics;
@@ -43,6 +44,12 @@ pub struct Deps {
     pub metrics: Metrics,
     /// Where events are taken over HTTP; `None` takes none.
     pub http: Option<TcpListener>,
+}
+
+impl Deps {
+    fn teller(&self) -> Teller<'_> {
+        Teller { role: "ingestion", bus: &self.bus, project: &self.spec.project }
+    }
 }
 
 /// Runs one consumer per source, a puller where the source has an origin, and the HTTP interface, until `stop`; what is

@@ -12,5 +12,5 @@ pub(crate) async fn raise(
     text: String,
 ) -> Result<(), tidemill_bus::Error> {
     let alert = AlertRaised { rule: rule.to_owned(), severity: severity.to_owned(), text, window_start_ms: 0 };
-    tidemill_runtime::raise_alert(&deps.bus, &deps.spec.project, Some(id), alert).await
+    deps.teller().alert(Some(id), alert).await
 }

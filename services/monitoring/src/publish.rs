@@ -6,6 +6,7 @@ use crate::domain::calendar::compact;
 use crate::domain::trigger::RetrainOrder;
 use crate::error::MonitoringError;
 use tidemill_contracts::events::{AlertRaised, AlertResolved, RetrainRequested, notice};
+use tidemill_runtime::Teller;
 
 /// Tells of an alert; the same alert twice is one message for the bus.
 pub(crate) async fn alert(deps: &Role, alert: &Alert) -> Result<(), MonitoringError> {
@@ -47,6 +48,6 @@ async fn send(
     fact: notice::Fact,
     id: &str,
 ) -> Result<(), MonitoringError> {
-    let project = &deps.spec.project;
-    Ok(tidemill_runtime::tell_notice(&deps.bus, project, what, (cycle_id, Some(id)), fact).await?)
+    let teller = Teller { role: "monitoring", bus: &deps.bus, project: &deps.spec.project };
+    Ok(teller.notice(what, (cycle_id, Some(id)), fact).await?)
 }

@@ -7,6 +7,7 @@ use tidemill_bus::{Bus, Kv, KvSpec};
 use tidemill_contracts::events::{ProjectApplied, notice};
 use tidemill_contracts::subjects;
 use tidemill_features::Plan;
+use tidemill_runtime::Teller;
 use tidemill_spec::Spec;
 use tidemill_types::Digest;
 
@@ -68,7 +69,8 @@ pub(crate) async fn apply(bus: &Bus, text: &str) -> Result<Applied> {
     kv.put(&format!("{key}.{digest}"), text.to_owned()).await?;
     kv.put(&key, text.to_owned()).await?;
     let fact = notice::Fact::ProjectApplied(ProjectApplied { spec_digest: digest.to_string() });
-    tidemill_runtime::tell_notice(bus, &spec.project, ("project", "applied"), ("", None), fact).await?;
+    let teller = Teller { role: "tidemill", bus, project: &spec.project };
+    teller.notice(("project", "applied"), ("", None), fact).await?;
     Ok(Applied { spec, digest, replaced: before, changed: true })
 }
 

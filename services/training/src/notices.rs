@@ -4,6 +4,7 @@ use crate::error::TrainingError;
 use tidemill_bus::{Bus, DeadLetterFn};
 use tidemill_contracts::events::notice::Fact;
 use tidemill_contracts::subjects;
+use tidemill_runtime::Teller;
 use tidemill_types::ProjectName;
 
 /// Publishes a notice under an id, so that a repeated one is stored once.
@@ -15,7 +16,8 @@ pub(crate) async fn tell(
     fact: Fact,
 ) -> Result<(), TrainingError> {
     let id = format!("{project}-{cycle}-{noun}-{participle}");
-    Ok(tidemill_runtime::tell_notice(bus, project, (noun, participle), (cycle, Some(&id)), fact).await?)
+    let teller = Teller { role: "training", bus, project };
+    Ok(teller.notice((noun, participle), (cycle, Some(&id)), fact).await?)
 }
 
 /// Stores jobs and notices that are given up.

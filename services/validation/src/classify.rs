@@ -105,5 +105,5 @@ async fn alert(deps: &Deps, source: &SourceName, text: String, found: &PrivacyEr
     };
     let id = format!("{RULE}:{project}:{source}:{}", Digest::of(names.join("\n").as_bytes()).short());
     let alert = AlertRaised { rule: RULE.to_owned(), severity: "page".to_owned(), text, window_start_ms: 0 };
-    Ok(tidemill_runtime::raise_alert(&deps.bus, project, Some(&id), alert).await?)
+    Ok(deps.teller().alert(Some(&id), alert).await?)
 }

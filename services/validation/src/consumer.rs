@@ -493,9 +493,8 @@ impl<'a> Follower<'a> {
             quarantined,
             known_until_ms: watermark.unwrap_or_default(),
         };
-        let (bus, project) = (&self.deps.bus, &self.deps.spec.project);
-        let fact = notice::Fact::CleanCommitted(fact);
-        tidemill_runtime::tell_notice(bus, project, ("clean", "committed"), ("", None), fact).await?;
+        let teller = self.deps.teller();
+        teller.notice(("clean", "committed"), ("", None), notice::Fact::CleanCommitted(fact)).await?;
         let Some(rule) = &verdict.blocked else {
             return Ok(());
         };
@@ -505,7 +504,7 @@ impl<'a> Follower<'a> {
             text: format!("rule {rule} blocked {quarantined} rows of {}", self.source),
             window_start_ms: 0,
         };
-        Ok(tidemill_runtime::raise_alert(bus, project, None, alert).await?)
+        Ok(teller.alert(None, alert).await?)
     }
 }
 

@@ -24,6 +24,7 @@ pub use upkeep::upkeep;
 
 use std::sync::Arc;
 use tidemill_bus::Bus;
+use tidemill_runtime::Teller;
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
 use tidemill_telemetry::Metrics;
@@ -40,6 +41,12 @@ pub struct Deps {
     pub spec: Arc<Spec>,
     /// Metrics registry of the process.
     pub metrics: Metrics,
+}
+
+impl Deps {
+    fn teller(&self) -> Teller<'_> {
+        Teller { role: "validation", bus: &self.bus, project: &self.spec.project }
+    }
 }
 
 /// Runs one consumer per source until `stop`.

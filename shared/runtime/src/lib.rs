@@ -28,4 +28,4 @@ pub use listen::bind;
 pub use readiness::{Condition, Readiness};
 pub use supervise::{Failure, Supervisor};
 pub use tokio_util::sync::CancellationToken;
-pub use told::{raise_alert, tell_audit, tell_notice};
+pub use told::Teller;

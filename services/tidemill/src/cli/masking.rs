@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidemill_privacy::{ColumnView, HIDDEN, Masks, PrivacyError, classify};
+use tidemill_runtime::Teller;
 use tidemill_spec::Source;
 use tidemill_types::{Millis, columns};
 
@@ -152,7 +153,7 @@ async fn note(target: &Target, what: &str, by: &str, masks: &Masks) -> Result<()
         "by": by,
         "at": Millis(chrono::Utc::now().timestamp_millis()).to_string(),
     });
-    Ok(tidemill_runtime::tell_audit(&bus, &project, None, &entry).await?)
+    Ok(Teller { role: "tidemill", bus: &bus, project: &project }.audit(None, &entry).await?)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use tidemill_bus::Bus;
 use tidemill_dataset::{ContentHasher, Scan, Table};
 use tidemill_quality::{QualityReport, contract};
 use tidemill_registry::SigningKey;
-use tidemill_runtime::{tell_audit, to_status};
+use tidemill_runtime::{Teller, to_status};
 use tidemill_spec::{Partner, Share, Source, Spec};
 use tidemill_storage::Storage;
 use tidemill_types::Millis;
@@ -184,7 +184,8 @@ impl Shares {
             "reason": granted.share.purpose,
             "at": now().to_string(),
         });
-        Ok(tell_audit(&self.bus, &self.spec.project, None, &entry).await?)
+        let teller = Teller { role: "validation", bus: &self.bus, project: &self.spec.project };
+        Ok(teller.audit(None, &entry).await?)
     }
 
     async fn rows(&self, metadata: &MetadataMap, ticket: &[u8]) -> Result<Stream<FlightData>, ShareError> {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tidemill_bus::{Bus, Message};
 use tidemill_contracts::headers;
 use tidemill_contracts::letters::{LetterEntry, LetterState};
+use tidemill_runtime::Teller;
 use tidemill_types::ProjectName;
 
 /// What to discard, and why.
@@ -113,5 +114,5 @@ async fn audit(bus: &Bus, project: &ProjectName, letter: &Message, by: &str, rea
         "reason": reason,
     });
     let id = format!("letter-discarded-{project}-{}", letter.seq);
-    Ok(tidemill_runtime::tell_audit(bus, project, Some(&id), &body).await?)
+    Ok(Teller { role: "tidemill", bus, project }.audit(Some(&id), &body).await?)
 }
