@@ -22,4 +22,5 @@ gateway() {
 
 gateway &
 exec weed server -dir=/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -filer -master.telemetry=false \
+    -master.electionTimeout=1s -master.heartbeatInterval=200ms \
     -volume.max=64 -master.volumeSizeLimitMB=1024 -volume.preStopSeconds=0

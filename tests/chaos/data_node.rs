@@ -1,6 +1,7 @@
 //! The process that the chaos tests kill: ingestion or validation of one project, and nothing else.
 //!
-//! `data-node ingestion|validation <bus url> <store url> <spec file> <commit age ms>`; runs until it is killed.
+//! `data-node ingestion|validation <bus url> <store url> <spec file> <commit age ms>`; runs until it is killed. A store
+//! that is no folder is reached by `STORE_ENDPOINT`, `STORE_KEY` and `STORE_SECRET`.
 
 use anyhow::{Context as _, Result, bail};
 use std::sync::Arc;
@@ -20,7 +21,15 @@ async fn main() -> Result<()> {
     let role = next("role")?;
     let mut bus = BusOptions::new(next("bus url")?, "data-node");
     bus.request_timeout = Duration::from_secs(5);
-    let storage = Storage::open(&next("store url")?, &S3Options::default())?;
+    let of = |name: &str| std::env::var(name).ok();
+    let s3 = S3Options {
+        endpoint: of("STORE_ENDPOINT"),
+        access_key_id: of("STORE_KEY"),
+        secret_access_key: of("STORE_SECRET"),
+        allow_http: true,
+        ..S3Options::default()
+    };
+    let storage = Storage::open(&next("store url")?, &s3)?;
     let spec = Arc::new(Spec::parse(&std::fs::read_to_string(next("spec file")?)?)?);
     let commit_age = Duration::from_millis(next("commit age")?.parse()?);
     let (bus, metrics, stop) = (Bus::connect(bus).await?, telemetry.metrics(), CancellationToken::new());

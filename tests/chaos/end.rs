@@ -13,7 +13,7 @@ use tidemill_tests::rig::caught_up;
 use tidemill_tests::{Published, Rig, messages};
 
 /// Longest wait for validation to catch up.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The books at the end.
 pub(crate) struct End {

@@ -117,6 +117,8 @@ impl Fault {
 pub(crate) struct Nodes {
     /// What follows the role on the command line.
     pub(crate) arguments: Vec<String>,
+    /// Further variables of their environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
     pub(crate) log: PathBuf,
     pub(crate) running: Vec<Victim>,
 }
@@ -154,7 +156,8 @@ impl Nodes {
     fn spawn_with<const N: usize>(&self, role: &str, variables: [(&str, &str); N]) -> Result<Victim> {
         let program = Path::new(env!("CARGO_BIN_EXE_data-node"));
         let arguments = std::iter::once(role).chain(self.arguments.iter().map(String::as_str));
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let further = self.variables.iter().map(|(name, value)| (*name, value.as_str()));
+        let variables = variables.into_iter().chain(further).map(|(name, value)| (name.to_owned(), value.to_owned()));
         Victim::spawn(program, arguments, variables, &self.log)
     }
 
@@ -198,6 +201,7 @@ async fn run(plan: Plan) -> Result<()> {
     let storage = tidemill_storage::Storage::open(&store_url, &tidemill_storage::S3Options::default())?;
     let mut nodes = Nodes {
         arguments: vec![rig.nats.url(), store_url, spec_file.display().to_string(), "40".to_owned()],
+        variables: Vec::new(),
         log: rig.store.dir().join("nodes.log"),
         running: Vec::new(),
     };

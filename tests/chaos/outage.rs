@@ -219,7 +219,8 @@ async fn clocks_ten_minutes_apart_change_nothing() -> Result<()> {
     std::fs::write(&spec_file, include_str!("../data/meters.yaml"))?;
     let store_url = format!("file://{}", rig.store.dir().join("objects").display());
     let arguments = vec![rig.nats.url(), store_url.clone(), spec_file.display().to_string(), "40".to_owned()];
-    let mut nodes = Nodes { arguments, log: rig.store.dir().join("nodes.log"), running: Vec::new() };
+    let log = rig.store.dir().join("nodes.log");
+    let mut nodes = Nodes { arguments, variables: Vec::new(), log, running: Vec::new() };
     nodes.start_at(&library, &["+10m", "-10m", "-10m", "+10m"])?;
     let mut published = Published::default();
     publish_some(&rig, &mut published, 300).await?;

@@ -47,16 +47,17 @@ async fn once(deps: &Arc<Deps>, source: &SourceName, stop: CancellationToken) ->
     let project = &deps.spec.project;
     let declared = deps.spec.sources.get(source).ok_or_else(|| IngestionError::NoSource(source.to_string()))?;
     let conform = Conform::new(&declared.conform_schema())?;
-    let table = Table::open_or_create(&deps.storage, &raw_table_path(project, source), &conform.schema()).await?;
+    let (path, stream) = (raw_table_path(project, source), subjects::events_stream(project, source));
+    tidemill_intake::mend(&deps.bus, &deps.storage, &path, &stream).await?;
+    let table = Table::open_or_create(&deps.storage, &path, &conform.schema()).await?;
     let options = IntakeOptions {
-        stream: subjects::events_stream(project, source),
+        stream: stream.clone(),
         dead_subject: subjects::dead(project, source),
         commit_bytes: deps.options.commit_bytes,
         commit_age: deps.options.commit_age,
         dedupe_window: deps.options.dedupe_window,
         trace: CommitTrace { span: commit_span, current: tidemill_telemetry::current_traceparent },
     };
-    let stream = options.stream.clone();
     let incarnation = deps.bus.incarnation(&stream).await?;
     let snapshot = table.load().await?;
     let done = snapshot.done(&incarnation).await?;

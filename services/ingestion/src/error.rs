@@ -60,7 +60,8 @@ impl Classified for IngestionError {
         match self {
             Self::Intake(e) => e.is_transient(),
             Self::Bus(e) => e.is_transient(),
-            Self::Table(e) => e.is_transient(),
+            // A table that is gone is one that the store lost as a whole: it is made anew.
+            Self::Table(e) => e.is_transient() || matches!(e, tidemill_dataset::Error::Absent { .. }),
             _ => false,
         }
     }

@@ -93,6 +93,7 @@ async fn once(
         dedupe_window: deps.options.dedupe_window,
         trace: CommitTrace { span: commit_span, current: tidemill_telemetry::current_traceparent },
     };
+    tidemill_intake::mend(&deps.bus, &deps.storage, table.path(), &options.stream).await?;
     let intake = Intake::new(deps.bus.clone(), table.clone(), conform.clone(), options).await?;
     let on_commit = |done: Committed| {
         Span::current().record("rows", done.counts.rows);

@@ -20,6 +20,7 @@ use tidemill_contracts::subjects;
 use tidemill_dataset::{Between, Snapshot, Table, VersionAdds};
 use tidemill_quality::{Cleaner, Position, Rules, Verdict};
 use tidemill_spec::Source;
+use tidemill_storage::Storage;
 use tidemill_telemetry::names;
 use tidemill_types::{Classified, Millis, SourceName, columns};
 use tokio_util::sync::CancellationToken;
@@ -116,6 +117,9 @@ impl<'a> Follower<'a> {
         let schema = declared.table_schema();
         let storage = &deps.storage;
         let raw = Table::open_or_create(storage, &raw_table_path(project, source), &schema).await?;
+        for path in [clean_table_path(project, source), quarantine_table_path(project, source)] {
+            mend(storage, &path).await?;
+        }
         let clean = Table::open_or_create(storage, &clean_table_path(project, source), &schema).await?;
         let rules = Rules::compile(declared, rules)?;
         let cleaner = Cleaner::compile(declared, deps.spec.decisions(source))?;
@@ -506,6 +510,21 @@ impl<'a> Follower<'a> {
         };
         Ok(teller.alert(None, alert).await?)
     }
+}
+
+/// Gives up the newest versions of a table when the store lost part of them: they are made again from the raw table.
+async fn mend(storage: &Storage, table: &str) -> Result<(), ValidationError> {
+    while let Some(damage) = Table::damage(storage, table).await? {
+        warn!(
+            table,
+            whole = damage.whole,
+            newest = damage.newest,
+            reason = damage.reason,
+            "the store lost part of the newest versions of a table; they are given up and made again from the raw table"
+        );
+        Table::give_up(storage, &damage).await?;
+    }
+    Ok(())
 }
 
 /// Versions are noted signed, as the table format has it.

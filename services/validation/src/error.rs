@@ -92,7 +92,8 @@ impl Classified for ValidationError {
                     | BusError::TooLarge { .. }
                     | BusError::Malformed(_)
             ),
-            Self::Table(e) => e.is_transient(),
+            // A table that is gone is one that the store lost as a whole: it is made anew.
+            Self::Table(e) => e.is_transient() || matches!(e, tidemill_dataset::Error::Absent { .. }),
             Self::Storage(e) => e.is_transient(),
             // The loser of a race begins again at the table's cursor.
             Self::Conflict(_) => true,

@@ -24,6 +24,7 @@ mod schema;
 mod snapshot;
 mod table;
 mod tag;
+mod tail;
 mod travel;
 mod vacuum;
 
@@ -41,4 +42,5 @@ pub use scan::{Between, Scan};
 pub use snapshot::Snapshot;
 pub use table::{Committed, Table};
 pub use tag::{Processing, Tag, TagDropped, TagQuality, TaggedTable, Tags};
+pub use tail::Damage;
 pub use vacuum::{Keep, VacuumPlan};

@@ -39,6 +39,25 @@ pub enum IntakeError {
         /// The last sequence in the table.
         done: i64,
     },
+    /// The store lost part of the newest versions of a table, and the stream no longer has what they held.
+    #[error(
+        "the store lost part of table {table} behind version {whole} ({reason}), and stream {stream}, which begins at \
+         {first}, no longer has what came after {done}"
+    )]
+    Lost {
+        /// The table.
+        table: String,
+        /// Its last whole version, or "none".
+        whole: String,
+        /// What is lost.
+        reason: String,
+        /// The stream.
+        stream: String,
+        /// Its first sequence.
+        first: i64,
+        /// The last sequence in the whole version.
+        done: i64,
+    },
     /// A head that is no head.
     #[error("head of table {table} is damaged: {reason}")]
     BadHead {
@@ -54,7 +73,7 @@ impl Classified for IntakeError {
         match self {
             Self::Bus(e) => e.kind(),
             Self::Table(e) => e.kind(),
-            Self::Epoch { .. } | Self::Expired { .. } | Self::BadHead { .. } => ErrorKind::Corrupt,
+            Self::Epoch { .. } | Self::Expired { .. } | Self::Lost { .. } | Self::BadHead { .. } => ErrorKind::Corrupt,
         }
     }
 
@@ -65,6 +84,7 @@ impl Classified for IntakeError {
             Self::Epoch { .. } => Code(401),
             Self::Expired { .. } => Code(402),
             Self::BadHead { .. } => Code(403),
+            Self::Lost { .. } => Code(405),
         }
     }
 
@@ -82,7 +102,8 @@ impl Classified for IntakeError {
                     | BusError::Behind { .. }
                     | BusError::Rewritten { .. }
             ),
-            Self::Table(e) => e.is_transient(),
+            // A table that is gone is one that the store lost as a whole: it is made anew.
+            Self::Table(e) => e.is_transient() || matches!(e, tidemill_dataset::Error::Absent { .. }),
             _ => false,
         }
     }

@@ -18,6 +18,7 @@ mod gather;
 mod guard;
 mod head;
 mod letters;
+mod mend;
 mod reading;
 mod writer;
 
@@ -27,4 +28,5 @@ pub use error::IntakeError;
 pub use event::Event;
 pub use gather::{COUNTS_KEY, Counts, Decoded, Gathered, decode};
 pub use head::Head;
+pub use mend::mend;
 pub use writer::{CommitTrace, Committed, Intake, IntakeOptions, TRACEPARENT_KEY, WATERMARK_KEY};

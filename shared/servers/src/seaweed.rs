@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::http;
 use crate::process::ServerProcess;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -159,7 +160,10 @@ fn keys(dir: &Path) -> Result<Keys> {
         let text = IDENTITY.replace("{{ACCESS_KEY}}", &keys.access).replace("{{SECRET_KEY}}", &keys.secret);
         let mut file = tempfile::NamedTempFile::new_in(dir)?; // readable by this user only
         file.write_all(text.as_bytes())?;
+        // Written once and never again: after a power cut it must not be empty.
+        file.as_file().sync_all()?;
         file.persist(&path)?;
+        File::open(dir)?.sync_all()?;
         Ok(keys)
     };
     make().map_err(Error::io(action))
@@ -179,7 +183,7 @@ fn stored_keys(text: &[u8]) -> Option<Keys> {
 #[cfg(unix)]
 pub fn random_hex(bytes: usize) -> std::io::Result<String> {
     let mut buffer = vec![0; bytes];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut buffer)?;
+    File::open("/dev/urandom")?.read_exact(&mut buffer)?;
     Ok(hex::encode(buffer))
 }
 
@@ -211,6 +215,8 @@ async fn launch(options: &SeaweedOptions, ports: Ports) -> Result<ServerProcess>
         .args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"])
         .args(["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.config=s3.json"])
         .args(["-volume.max=64", "-master.volumeSizeLimitMB=1024", "-volume.preStopSeconds=0"])
+        // There is one master, whose election nobody has to wait for.
+        .args(["-master.electionTimeout=1s", "-master.heartbeatInterval=200ms"])
         .arg(format!("-dir={}", dir.display()));
     for (part, [http, grpc]) in
         [("master", ports.master), ("volume", ports.volume), ("filer", ports.filer), ("s3", ports.s3)]

@@ -148,6 +148,12 @@ impl Storage {
         &self.url
     }
 
+    /// Whether it is a local folder, where what was written is on the disk before the call returns.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// The store as the library sees it, for the crate that owns the tables.
     #[must_use]
     pub fn raw(&self) -> Arc<dyn ObjectStore> {

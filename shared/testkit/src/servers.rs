@@ -120,8 +120,10 @@ fn url_of(dir: &Path) -> String {
 /// A SeaweedFS of its own, with one bucket.
 #[derive(Debug)]
 pub struct S3 {
+    // Before the folder: it must have ended when the folder is removed.
     server: SeaweedFs,
-    dir: TempDir,
+    dir: PathBuf,
+    temporary: Option<TempDir>,
 }
 
 impl S3 {
@@ -130,10 +132,20 @@ impl S3 {
     /// # Errors
     /// When no program can be had or it does not become ready.
     pub async fn start() -> Result<Self> {
-        let binary = seaweedfs(&Obtain::from_env()).await?;
         let dir = tempfile::tempdir().context("temporary folder for SeaweedFS")?;
-        let server = SeaweedFs::start(SeaweedOptions::new(binary, dir.path())).await?;
-        Ok(Self { server, dir })
+        let mut started = Self::start_in(dir.path()).await?;
+        started.temporary = Some(dir);
+        Ok(started)
+    }
+
+    /// As [`S3::start`], in a folder that stays.
+    ///
+    /// # Errors
+    /// As [`S3::start`].
+    pub async fn start_in(dir: &Path) -> Result<Self> {
+        let binary = seaweedfs(&Obtain::from_env()).await?;
+        let server = SeaweedFs::start(SeaweedOptions::new(binary, dir)).await?;
+        Ok(Self { server, dir: dir.to_owned(), temporary: None })
     }
 
     /// `s3://` URL of the bucket.
@@ -170,6 +182,6 @@ impl S3 {
     /// Folder of volumes, metadata and log.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 }
