@@ -81,6 +81,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("csv", &["sources"]),
     ("hessboost", &["learn"]),
     ("faer", &["learn"]),
+    ("mimalloc", &["runtime"]),
     ("opentelemetry*", &["telemetry"]),
     ("tracing-opentelemetry", &["telemetry"]),
     ("prometheus-client", &["telemetry"]),

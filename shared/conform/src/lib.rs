@@ -97,17 +97,21 @@ impl Conform {
     /// Conforms one message.
     #[must_use]
     pub fn message(&self, message: &MessageIn<'_>) -> Conformed {
-        let (batch, rejects) = self.messages(std::slice::from_ref(message));
+        let (batches, rejects) = self.messages(std::slice::from_ref(message));
         let rejects = rejects.into_iter().map(|(_, reject)| reject).collect();
-        Conformed { batch: (batch.num_rows() > 0).then_some(batch), rejects }
+        match arrow::compute::concat_batches(&self.schema.output, &batches) {
+            Ok(batch) => Conformed { batch: (batch.num_rows() > 0).then_some(batch), rejects },
+            Err(e) => Conformed { batch: None, rejects: vec![defect(&e.to_string())] },
+        }
     }
 
-    /// Conforms many messages into one batch, rows in the order given; each refusal comes with its sequence.
+    /// Conforms many messages into as few batches as are worth the copying, rows in the order given and no batch empty;
+    /// each refusal comes with its sequence.
     ///
     /// Every message yields at least one row or one refusal, and what it yields does not depend on the others. Give
     /// at most some hundred megabytes of text at once: beyond 1 GiB messages are refused with `TM0320`.
     #[must_use]
-    pub fn messages(&self, messages: &[MessageIn<'_>]) -> (RecordBatch, Vec<(i64, Reject)>) {
+    pub fn messages(&self, messages: &[MessageIn<'_>]) -> (Vec<RecordBatch>, Vec<(i64, Reject)>) {
         let mut run = Run {
             conform: self,
             columns: Columns::new(&self.schema, messages.len()),
@@ -123,11 +127,8 @@ impl Conform {
             }
         }
         match run.finish() {
-            Ok(batch) => (batch, rejects),
-            Err(reject) => {
-                let all = messages.iter().map(|m| (m.seq, reject.clone())).collect();
-                (RecordBatch::new_empty(self.schema()), all)
-            }
+            Ok(batches) => (batches, rejects),
+            Err(reject) => (Vec::new(), messages.iter().map(|m| (m.seq, reject.clone())).collect()),
         }
     }
 }
@@ -177,6 +178,8 @@ struct Run<'c> {
 
 /// Decoded Arrow data that one call may hold; joined text columns end at 2^31 bytes.
 const MAX_ARROW_BYTES: usize = 1 << 30;
+/// Batches of at least so many rows cost less as they are than joined to others.
+const WORTH_A_BATCH: usize = 1_024;
 
 impl Run<'_> {
     fn take(&mut self, message: &MessageIn<'_>) -> Result<Vec<Reject>, Reject> {
@@ -221,15 +224,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<RecordBatch, Reject> {
+    fn finish(mut self) -> Result<Vec<RecordBatch>, Reject> {
         self.flush()?;
-        match self.done.as_slice() {
-            [] => Ok(RecordBatch::new_empty(self.conform.schema())),
+        let is_small = |batch: &RecordBatch| batch.num_rows() < WORTH_A_BATCH;
+        let runs = self.done.chunk_by(|a, b| is_small(a) && is_small(b));
+        let joined = runs.map(|run| match run {
             [one] => Ok(one.clone()),
-            many => {
-                arrow::compute::concat_batches(&self.conform.schema.output, many).map_err(|e| defect(&e.to_string()))
-            }
-        }
+            many => arrow::compute::concat_batches(&self.conform.schema.output, many),
+        });
+        joined.collect::<Result<_, _>>().map_err(|e| defect(&e.to_string()))
     }
 }
 

@@ -116,7 +116,8 @@ fn a_message_damaged_in_its_middle_leaves_nothing_behind() {
     let conform = conform();
     let bodies = [&br#"[{"at":1,"id":1},{"at":1,"#[..], br#"{"at":2,"id":2,"name":"b"}"#];
     let messages: Vec<_> = bodies.iter().map(|body| message("application/json; charset=utf-8", body)).collect();
-    let (batch, rejects) = conform.messages(&messages);
+    let (batches, rejects) = conform.messages(&messages);
+    let [batch] = batches.as_slice() else { panic!("{} batches", batches.len()) };
     assert_eq!(batch["id"].as_primitive::<Int64Type>().values().as_ref(), &[2]);
     assert_eq!(batch["name"].as_string::<i32>().value(0), "b");
     assert_eq!(rejects.len(), 1);
@@ -161,9 +162,10 @@ fn many_messages_give_the_rows_that_each_gives_alone() {
             })
             .collect();
     let messages: Vec<_> = bodies.iter().map(|b| message("application/json", b.as_bytes())).collect();
-    let (batch, rejects) = conform.messages(&messages);
+    let (batches, rejects) = conform.messages(&messages);
+    let [batch] = batches.as_slice() else { panic!("{} batches", batches.len()) };
     let alone: Vec<_> = messages.iter().filter_map(|m| conform.message(m).batch).collect();
-    assert_eq!(batch, arrow::compute::concat_batches(&conform.schema(), &alone).unwrap());
+    assert_eq!(*batch, arrow::compute::concat_batches(&conform.schema(), &alone).unwrap());
     assert_eq!(rejects.len(), 29);
     assert_eq!(batch["ok"].null_count(), batch.num_rows());
 }

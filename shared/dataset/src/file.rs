@@ -1,8 +1,8 @@
 //! One data file of a table and what is known of it without opening it.
 
 use crate::log::{Add, Remove};
-use arrow::array::{Array, AsArray as _, RecordBatch};
-use arrow::compute::{max, max_string, min, min_string};
+use arrow::array::{Array, AsArray as _, RecordBatch, StringArray};
+use arrow::compute::{max, min};
 use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMillisecondType,
 };
@@ -157,8 +157,7 @@ impl Bounds {
             DataType::Float32 => of!(Float32Type, Bound::Real),
             DataType::Float64 => of!(Float64Type, Bound::Real),
             DataType::Utf8 => {
-                let values = column.as_string::<i32>();
-                let both = min_string(values).zip(max_string(values));
+                let both = text_bounds(column.as_string::<i32>());
                 both.map(|(low, high)| (Bound::Text(low.to_owned()), Bound::Text(high.to_owned())))
             }
             DataType::Timestamp(TimeUnit::Millisecond, _) => {
@@ -185,6 +184,25 @@ impl Bounds {
             _ => Self::Unknown,
         };
     }
+}
+
+/// Smallest and largest text. Ids of messages repeat row after row, so a text is first compared with the one before it.
+fn text_bounds(values: &StringArray) -> Option<(&str, &str)> {
+    let mut texts = values.iter().flatten();
+    let first = texts.next()?;
+    let (mut low, mut high, mut before) = (first, first, first);
+    for text in texts {
+        if text == before {
+            continue;
+        }
+        before = text;
+        if text < low {
+            low = text;
+        } else if text > high {
+            high = text;
+        }
+    }
+    Some((low, high))
 }
 
 impl Bound {

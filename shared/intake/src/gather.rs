@@ -3,7 +3,7 @@
 use crate::dedupe::Window;
 use crate::event::Event;
 use crate::writer::signed;
-use arrow::array::{AsArray as _, RecordBatch};
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -130,12 +130,12 @@ impl Gathered {
         }
         for batch in decoded.batches {
             self.counts.rows += batch.num_rows() as u64;
-            self.bytes += batch.get_array_memory_size();
+            self.bytes += held_bytes(&batch);
             self.batches.push(batch);
         }
         // Decoded only to be counted: the books are kept in rows.
         for (repeated, refused) in run(conform, &decoded.repeated) {
-            self.counts.duplicates += (repeated.num_rows() + refused.len()) as u64;
+            self.counts.duplicates += (rows(&repeated) + refused.len()) as u64;
         }
     }
 
@@ -201,20 +201,27 @@ pub fn decode<'a>(conform: &Conform, window: &mut Window, events: Vec<Event<'a>>
 
 impl<'a> Decoded<'a> {
     fn land(&mut self, conform: &Conform, window: &mut Window, fresh: &[Event<'a>]) {
-        for (batch, rejects) in run(conform, fresh) {
+        for (batches, rejects) in run(conform, fresh) {
             for (seq, reject) in rejects {
                 // Events are in sequence order, so the event of a refusal is found by bisection.
                 let Ok(at) = fresh.binary_search_by_key(&seq, Event::seq) else { continue };
-                if reject.row.is_none() || !has_rows_of(&batch, seq) {
+                if reject.row.is_none() || !batches.iter().any(|batch| has_rows_of(batch, seq)) {
                     window.forget(&fresh[at].identity);
                 }
                 self.refused.push((fresh[at].message, reject));
             }
-            if batch.num_rows() > 0 {
-                self.batches.push(batch);
-            }
+            self.batches.extend(batches);
         }
     }
+}
+
+fn rows(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::num_rows).sum()
+}
+
+/// Bytes of a batch's values. Its columns may be parts of one buffer, which would count whole for each.
+fn held_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }
 
 /// Whether a message left a row; rows of a batch are in sequence order.
@@ -223,7 +230,7 @@ fn has_rows_of(batch: &RecordBatch, seq: i64) -> bool {
     column.is_some_and(|sequences| sequences.values().binary_search(&seq).is_ok())
 }
 
-type Landed = (RecordBatch, Vec<(i64, Reject)>);
+type Landed = (Vec<RecordBatch>, Vec<(i64, Reject)>);
 
 /// Decodes messages, on several cores where they are many, in as few batches as they fit into. What a message yields
 /// does not depend on the others, so they may be split anywhere.

@@ -4,6 +4,7 @@
 //! in [`Readiness`] what it still waits for, and ends in [`drain`].
 
 mod admin;
+mod allocator;
 mod backoff;
 pub mod config;
 mod drain;
