@@ -7,7 +7,7 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Float64Type, Schema, SchemaRef, TimestampMillisecondType};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tidemill_conform::{ColumnDef, ConformSchema};
+use tidemill_conform::{ColumnDef, ConformSchema, Values};
 use tidemill_contracts::prediction_log as log;
 use tidemill_expr::Compiled;
 use tidemill_features::Plan;
@@ -52,7 +52,7 @@ pub(crate) fn log_schema(spec: &Spec, since: LogSince) -> Result<ConformSchema, 
     let ages = ages.into_iter().filter(|_| since == LogSince::Ages);
     let own = own.into_iter().chain(ages).map(|(name, data_type)| (name.to_owned(), data_type));
     let features = plan.schema().fields().iter().map(|f| (f.name().clone(), f.data_type().clone()));
-    let column = |(name, data_type)| ColumnDef { name, data_type, nullable: true };
+    let column = |(name, data_type)| ColumnDef { name, data_type, nullable: true, values: Values::default() };
     Ok(ConformSchema {
         columns: own.chain(features).map(column).collect(),
         event_time: log::AS_OF.to_owned(),

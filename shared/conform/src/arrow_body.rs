@@ -5,11 +5,11 @@ use crate::envelope;
 use crate::error::Error;
 use crate::frame;
 use crate::reject::{
-    self, BAD_INSTANT, DUPLICATE_COLUMN, EMPTY, INVALID_ARROW_DATA, MISSING_COLUMN, NULL_IN_REQUIRED, OUT_OF_RANGE,
-    Reject, TYPE_MISMATCH, UNKNOWN_COLUMN, shortened,
+    self, DUPLICATE_COLUMN, EMPTY, INVALID_ARROW_DATA, MISSING_COLUMN, NULL_IN_REQUIRED, OUT_OF_RANGE, Reject,
+    TYPE_MISMATCH, UNKNOWN_COLUMN, shortened,
 };
 use crate::schema::{Checked, Column, Extra, Kind, Limits};
-use crate::value::is_calendar;
+use crate::value::{is_calendar, outside};
 use arrow::array::{
     Array as _, ArrayRef, AsArray as _, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMillisecondArray, new_null_array,
@@ -229,7 +229,7 @@ fn cast_column(column: &Column, array: &ArrayRef, faults: &mut RowFaults) -> Res
             let reason = || format!("the required column \"{name}\" is null");
             (!column.nullable).then(|| (NULL_IN_REQUIRED, reason()))
         } else {
-            value_fault(column.kind, array, &cast, row)
+            value_fault(column, array, &cast, row)
         };
         *fault = found.map(|(code, reason)| (code, reason, name.clone()));
     }
@@ -252,7 +252,8 @@ fn is_sound(column: &Column, before: &ArrayRef, after: &ArrayRef) -> bool {
     }
 }
 
-fn value_fault(kind: Kind, before: &ArrayRef, after: &ArrayRef, row: usize) -> Option<(Code, String)> {
+fn value_fault(column: &Column, before: &ArrayRef, after: &ArrayRef, row: usize) -> Option<(Code, String)> {
+    let kind = column.kind;
     let too_large = || (OUT_OF_RANGE, format!("the value does not fit {}", kind.noun()));
     if after.is_null(row) {
         return Some(too_large());
@@ -260,8 +261,7 @@ fn value_fault(kind: Kind, before: &ArrayRef, after: &ArrayRef, row: usize) -> O
     match kind {
         Kind::Instant => {
             let millis = after.as_primitive::<TimestampMillisecondType>().value(row);
-            let outside = || (BAD_INSTANT, format!("{millis} ms is outside the years 1 to 9999"));
-            (!is_calendar(millis)).then(outside)
+            (!is_calendar(millis)).then(|| outside(column.values, millis))
         }
         Kind::F32 if *before.data_type() == DataType::Float64 => {
             let overflowed = before.as_primitive::<Float64Type>().value(row).is_finite()

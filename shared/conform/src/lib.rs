@@ -14,12 +14,13 @@ mod json;
 pub mod reject;
 mod row;
 mod schema;
+mod told;
 mod value;
 
 pub use arrow_body::{decode_stream, encode_stream};
 pub use error::Error;
 pub use reject::Reject;
-pub use schema::{ColumnDef, ConformSchema, Extra, Limits};
+pub use schema::{ColumnDef, ConformSchema, Extra, Limits, Values};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;

@@ -56,7 +56,8 @@ pub struct Reject {
     pub row: Option<u32>,
     /// The kind of fault, with a page in the manual.
     pub code: Code,
-    /// What is wrong, for people: lower case, names the offending value shortened to 80 characters.
+    /// What is wrong, for people: lower case. It names the offending value, shortened to 80 characters,
+    /// where the column's [`Values`](crate::Values) allow it, else its kind and length.
     pub reason: String,
     /// Where: a JSON path, `line 3 column 14`, `byte 120` or `column "x"`; empty for the whole message.
     pub position: String,

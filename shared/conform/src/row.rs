@@ -53,7 +53,11 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
             };
             likely = at + 1;
             let Some(column) = self.schema.columns.get(at) else { continue };
-            let value = map.next_value_seed(ValueSeed { kind: column.kind, arena: &mut self.rows.arena })?;
+            let value = map.next_value_seed(ValueSeed {
+                kind: column.kind,
+                values: column.values,
+                arena: &mut self.rows.arena,
+            })?;
             let Some(cell) = self.rows.cells.get_mut(start + at) else { continue };
             match value {
                 Ok(_) if *cell != Cell::Absent => {

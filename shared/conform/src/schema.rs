@@ -14,6 +14,21 @@ pub struct ColumnDef {
     pub data_type: DataType,
     /// Whether null, or absence, is accepted. The event time is required whatever stands here.
     pub nullable: bool,
+    /// What reasons may tell of its values.
+    pub values: Values,
+}
+
+/// What is known of the values of a column, which decides what a reason may tell of them: it goes to dead letters, logs
+/// and pages, where personal data is not shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Values {
+    /// They are personal or protected: only their kind and length are told.
+    Personal,
+    /// Nobody has said: numbers and instants are quoted where the column takes them, and no other texts.
+    #[default]
+    Unclassified,
+    /// They are no personal data: they are quoted.
+    Plain,
 }
 
 /// What a source declares about its rows.
@@ -118,6 +133,7 @@ pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) nullable: bool,
+    pub(crate) values: Values,
 }
 
 /// A checked schema with everything the decoders look up.
@@ -143,7 +159,7 @@ impl Checked {
                 return Err(Error::Schema(format!("column \"{name}\" has type {}", column.data_type)));
             };
             let nullable = column.nullable && *name != schema.event_time;
-            checked.push(Column { name: name.clone(), kind, nullable });
+            checked.push(Column { name: name.clone(), kind, nullable, values: column.values });
         }
         instant(&checked, "event_time", &schema.event_time)?;
         let known_at = schema.known_at.as_deref().map(|name| instant(&checked, "known_at", name)).transpose()?;

@@ -1,8 +1,8 @@
 //! One JSON value against the declared type of its column.
 
 use crate::cells::Cell;
-use crate::reject::{self, shortened};
-use crate::schema::Kind;
+use crate::reject;
+use crate::schema::{Kind, Values};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use tidemill_types::{Code, Millis};
@@ -19,11 +19,18 @@ pub(crate) fn is_calendar(millis: i64) -> bool {
     (FIRST_INSTANT..=LAST_INSTANT).contains(&millis)
 }
 
+/// The fault of an instant outside the calendar.
+pub(crate) fn outside(values: Values, millis: i64) -> (Code, String) {
+    let instant = values.subject(Kind::Instant, format_args!("{millis} ms"), "the instant");
+    (reject::BAD_INSTANT, format!("{instant} is outside the years 1 to 9999"))
+}
+
 type Outcome = Result<Cell, (Code, String)>;
 
 /// Reads one value; texts go to the end of `arena`.
 pub(crate) struct ValueSeed<'a> {
     pub(crate) kind: Kind,
+    pub(crate) values: Values,
     pub(crate) arena: &'a mut String,
 }
 
@@ -39,14 +46,15 @@ impl ValueSeed<'_> {
                 if (value << spare) >> spare == value { Ok(Cell::Int(value)) } else { self.too_large(value) }
             }
             Kind::Instant if is_calendar(value) => Ok(Cell::Int(value)),
-            Kind::Instant => Err((reject::BAD_INSTANT, format!("{value} ms is outside the years 1 to 9999"))),
+            Kind::Instant => Err(outside(self.values, value)),
             #[expect(clippy::cast_precision_loss, reason = "a JSON number in a float column is rounded as JSON does")]
             Kind::F32 | Kind::F64 => Ok(Cell::Float(value as f64)),
-            Kind::Bool | Kind::Text => self.mismatch(&format!("the number {value}")),
+            Kind::Bool | Kind::Text => self.mismatch(&self.values.number(self.kind, value)),
         }
     }
 
     fn too_large(&self, value: impl fmt::Display) -> Outcome {
+        let value = self.values.subject(self.kind, value, "the number");
         Err((reject::OUT_OF_RANGE, format!("{value} does not fit {}", self.kind.noun())))
     }
 
@@ -59,9 +67,9 @@ impl ValueSeed<'_> {
             }
             Kind::Instant => match Millis::parse(text) {
                 Some(Millis(millis)) if is_calendar(millis) => Ok(Cell::Int(millis)),
-                _ => Err((reject::BAD_INSTANT, format!("\"{}\" is no RFC 3339 instant", shortened(text)))),
+                _ => Err((reject::BAD_INSTANT, format!("{} is no RFC 3339 instant", self.values.instant(text)))),
             },
-            _ => self.mismatch(&format!("the text \"{}\"", shortened(text))),
+            _ => self.mismatch(&self.values.text(text)),
         }
     }
 
@@ -74,7 +82,7 @@ impl ValueSeed<'_> {
             Kind::Int(_) | Kind::Instant if value.fract() == 0.0 && value.abs() <= EXACT_DOUBLE => {
                 self.integer(value as i64)
             }
-            _ => self.mismatch(&format!("the number {value}")),
+            _ => self.mismatch(&self.values.number(self.kind, value)),
         }
     }
 }
@@ -111,7 +119,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             #[expect(clippy::cast_precision_loss, reason = "a JSON number in a float column is rounded as JSON does")]
             (Err(_), Kind::F32 | Kind::F64) => Ok(Cell::Float(value as f64)),
             (Err(_), Kind::Int(_) | Kind::Instant) => self.too_large(value),
-            (Err(_), Kind::Bool | Kind::Text) => self.mismatch(&format!("the number {value}")),
+            (Err(_), Kind::Bool | Kind::Text) => self.mismatch(&self.values.number(self.kind, value)),
         })
     }
 

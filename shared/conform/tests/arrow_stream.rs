@@ -12,11 +12,16 @@ use tidemill_conform::reject::{
     ARROW_FEATURE_REFUSED, BAD_COMPRESSION, DUPLICATE_COLUMN, EMPTY, MALFORMED_ARROW, MISSING_COLUMN, NULL_IN_REQUIRED,
     OUT_OF_RANGE, TOO_MANY_ROWS, TYPE_MISMATCH, UNKNOWN_COLUMN,
 };
-use tidemill_conform::{ARROW_STREAM, ColumnDef, Conform, ConformSchema, Conformed, Limits, MessageIn, encode_stream};
+use tidemill_conform::{
+    ARROW_STREAM, ColumnDef, Conform, ConformSchema, Conformed, Limits, MessageIn, Values, encode_stream,
+};
 use tidemill_types::{Millis, columns};
 
 fn conform() -> Conform {
-    let column = |name: &str, data_type, nullable| ColumnDef { name: name.to_owned(), data_type, nullable };
+    let column = |name: &str, data_type, nullable| {
+        let (name, values) = (name.to_owned(), Values::default());
+        ColumnDef { name, data_type, nullable, values }
+    };
     let columns = vec![
         column("at", Millis::arrow_type(), false),
         column("small", DataType::Int8, true),

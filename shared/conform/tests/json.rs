@@ -7,11 +7,11 @@ use tidemill_conform::reject::{
     BAD_INSTANT, BODY_TOO_LARGE, DUPLICATE_COLUMN, EMPTY, MALFORMED_JSON, MISSING_COLUMN, NOT_AN_OBJECT, NOT_UTF8,
     NULL_IN_REQUIRED, OUT_OF_RANGE, TOO_MANY_ROWS, TYPE_MISMATCH, UNKNOWN_COLUMN, UNSUPPORTED_CONTENT_TYPE,
 };
-use tidemill_conform::{ColumnDef, Conform, ConformSchema, Conformed, Extra, Limits, MessageIn, NDJSON};
+use tidemill_conform::{ColumnDef, Conform, ConformSchema, Conformed, Extra, Limits, MessageIn, NDJSON, Values};
 use tidemill_types::{Code, Millis, columns};
 
 fn column(name: &str, data_type: DataType, nullable: bool) -> ColumnDef {
-    ColumnDef { name: name.to_owned(), data_type, nullable }
+    ColumnDef { name: name.to_owned(), data_type, nullable, values: Values::default() }
 }
 
 fn conform() -> Conform {
@@ -141,6 +141,32 @@ fn limits_hold() {
     let three = br#"[{"at":1,"id":1},{"at":1,"id":1},{"at":1,"id":1}]"#;
     assert_eq!(conform.message(&message("", three)).rejects[0].code, TOO_MANY_ROWS);
     assert_eq!(conform.message(&message("", &[b' '; 61])).rejects[0].code, BODY_TOO_LARGE);
+}
+
+#[test]
+fn a_reason_quotes_no_value_that_may_be_a_persons() {
+    let bodies = [
+        r#"{"at":1,"a":"+49 170 1234567","b":1}"#,
+        r#"{"at":1,"a":4917012345678901234567,"b":1}"#,
+        r#"{"at":1,"a":491701234567,"b":1}"#,
+        r#"{"at":1,"a":1,"b":491701234567}"#,
+        r#"{"at":1,"a":1,"b":1701234567.5}"#,
+        r#"{"at":"+49 170 1234567","a":1,"b":"1"}"#,
+        r#"{"at":491701234567000,"a":1,"b":"1"}"#,
+    ];
+    let reasons = |values: Values| -> Vec<String> {
+        let one = |name: &str, data_type| ColumnDef { values, ..column(name, data_type, false) };
+        let columns = vec![one("at", Millis::arrow_type()), one("a", DataType::Int32), one("b", DataType::Utf8)];
+        let conform = Conform::new(&ConformSchema { columns, event_time: "at".to_owned(), known_at: None }).unwrap();
+        let refused = |body: &str| conform.message(&message("", body.as_bytes())).rejects.remove(0).reason;
+        bodies.iter().map(|body| refused(body)).collect()
+    };
+    let told = |values| reasons(values).iter().filter(|reason| reason.contains("70")).count();
+    assert_eq!(told(Values::Plain), bodies.len(), "{:?}", reasons(Values::Plain));
+    assert_eq!(told(Values::Personal), 0, "{:?}", reasons(Values::Personal));
+    // Where nobody has said anything, numbers are told of columns that take them.
+    assert_eq!(told(Values::Unclassified), 3, "{:?}", reasons(Values::Unclassified));
+    assert_eq!(reasons(Values::Unclassified)[0], "expected a 32-bit integer, found a text of 15 characters");
 }
 
 #[test]

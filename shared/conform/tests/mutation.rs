@@ -12,11 +12,14 @@ use arrow::ipc::writer::StreamWriter;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 use std::sync::Arc;
-use tidemill_conform::{ARROW_STREAM, ColumnDef, Conform, ConformSchema, JSON, MessageIn};
+use tidemill_conform::{ARROW_STREAM, ColumnDef, Conform, ConformSchema, JSON, MessageIn, Values};
 use tidemill_types::Millis;
 
 fn conform() -> Conform {
-    let column = |name: &str, data_type| ColumnDef { name: name.to_owned(), data_type, nullable: name != "at" };
+    let column = |name: &str, data_type| {
+        let (nullable, values) = (name != "at", Values::default());
+        ColumnDef { name: name.to_owned(), data_type, nullable, values }
+    };
     let columns = vec![
         column("at", Millis::arrow_type()),
         column("i", DataType::Int64),

@@ -51,6 +51,7 @@ impl Column {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use crate::Spec;
+    use tidemill_conform::Values;
 
     const PENGUINS: &str = include_str!("../../../infra/examples/penguins/project.yaml");
 
@@ -68,6 +69,8 @@ mod tests {
         let source = spec.sources.values().next().unwrap();
         assert_eq!(source.masks().columns().collect::<Vec<_>>(), ["species"]);
         assert!(source.columns["sex"].sensitive && source.columns["sex"].pii.is_some());
+        let values = |name: &str| source.columns[name].values();
+        assert_eq!((values("species"), values("sex")), (Values::Personal, Values::Personal), "neither is quoted");
         // Saying nothing is what it was before these keys existed.
         let json = serde_json::to_string(&Spec::parse(PENGUINS).unwrap()).unwrap();
         assert!(!json.contains("\"pii\"") && !json.contains("\"sensitive\""), "{json}");

@@ -17,6 +17,7 @@ mod error;
 pub mod model;
 mod origin;
 mod parse;
+mod personal;
 pub mod replay;
 mod retention;
 pub mod rule;

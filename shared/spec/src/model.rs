@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidemill_conform::{ColumnDef, ConformSchema};
-use tidemill_privacy::{Declaration, Masks};
+use tidemill_privacy::Declaration;
 use tidemill_types::{DeploymentName, Millis, ProjectName, SourceName, columns};
 
 /// A whole project, checked.
@@ -190,13 +190,6 @@ pub struct Column {
 }
 
 impl Source {
-    /// The columns that the project calls personal data: masked wherever rows are shown.
-    #[must_use]
-    pub fn masks(&self) -> Masks {
-        let classified = self.columns.iter().filter_map(|(name, column)| Some((name.clone(), column.pii?.class()?)));
-        classified.collect()
-    }
-
     /// Declared columns only, in name order.
     #[must_use]
     pub fn declared_schema(&self) -> Schema {
@@ -211,6 +204,7 @@ impl Source {
             name: name.clone(),
             data_type: c.kind.arrow(),
             nullable: c.nullable,
+            values: c.values(),
         };
         ConformSchema {
             columns: self.columns.iter().map(column).collect(),

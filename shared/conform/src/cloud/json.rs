@@ -19,8 +19,7 @@ impl<'a> CloudEvent<'a> {
     /// `TM0322` for an envelope that cannot be read; else as [`CloudEvent::new`].
     pub fn structured(body: &'a [u8]) -> Result<Self, Reject> {
         let members: Members<'a> = serde_json::from_slice(body).map_err(|error| {
-            let what = format!("a structured event is one JSON object, and this is none: {error}");
-            envelope(what)
+            envelope(format!("a structured event is one JSON object, and this is none: {}", what(&error)))
         })?;
         Self::of(members)
     }
@@ -30,8 +29,9 @@ impl<'a> CloudEvent<'a> {
     /// # Errors
     /// As [`CloudEvent::structured`]; the reason says which event it is about.
     pub fn batched(body: &'a [u8]) -> Result<Vec<Self>, Reject> {
-        let events: Vec<&'a RawValue> = serde_json::from_slice(body)
-            .map_err(|error| envelope(format!("a batch is a JSON array of events, and this is none: {error}")))?;
+        let events: Vec<&'a RawValue> = serde_json::from_slice(body).map_err(|error| {
+            envelope(format!("a batch is a JSON array of events, and this is none: {}", what(&error)))
+        })?;
         let one = |(number, event): (usize, &'a RawValue)| {
             Self::structured(event.get().as_bytes())
                 .map_err(|reject| Reject { reason: format!("event {number}: {}", reject.reason), ..reject })
@@ -60,7 +60,7 @@ impl<'a> CloudEvent<'a> {
             }
             // Text of another type than JSON stands as a JSON string.
             (Some(raw), None) if raw.starts_with('"') && !is_json(&content_type) => {
-                Some(Cow::Owned(serde_json::from_str::<String>(raw).map_err(|e| envelope(e.to_string()))?.into_bytes()))
+                Some(Cow::Owned(serde_json::from_str::<String>(raw).map_err(|e| envelope(what(&e)))?.into_bytes()))
             }
             (Some(raw), None) => Some(Cow::Borrowed(raw.as_bytes())),
         };
@@ -70,6 +70,15 @@ impl<'a> CloudEvent<'a> {
 
 fn envelope(what: impl Into<String>) -> Reject {
     Reject::whole(BAD_ENVELOPE, what, "")
+}
+
+/// What is wrong with JSON, without what stands in it: where a value is of another type, serde quotes the value.
+fn what(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.starts_with("invalid type") || text.starts_with("invalid value") {
+        return format!("a value of another type at line {} column {}", error.line(), error.column());
+    }
+    text
 }
 
 fn is_json(content_type: &str) -> bool {

@@ -89,6 +89,8 @@ fn what_is_no_event_is_named() {
     ] {
         assert!(one(text).unwrap_err().reason.contains(told), "{text}");
     }
+    let told = [one("\"anna@example.org\"").unwrap_err(), CloudEvent::batched(b"\"anna@example.org\"").unwrap_err()];
+    assert!(told.iter().all(|reject| !reject.reason.contains("anna")), "a reason quotes no content: {told:?}");
     assert!(CloudEvent::batched(br#"[{"data":{}}]"#).unwrap_err().reason.starts_with("event 0: "));
     assert!(CloudEvent::batched(b"{}").unwrap_err().reason.contains("array of events"));
 }
