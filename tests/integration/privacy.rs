@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidemill_bus::{Entry, OrderedReader, Outgoing};
 use tidemill_contracts::events::{AlertRaised, Notice, notice};
 use tidemill_contracts::subjects;
+use tidemill_spec::{Check, RangeRule, Rule};
 use tidemill_testkit::eventually;
 use tidemill_tests::messages::{self, BEGIN, Form, Messages};
 use tidemill_tests::{Audit, Published, Rig};
@@ -94,6 +95,10 @@ async fn a_source_with_unclassified_persons_waits_across_crashes_and_loses_nothi
     let mut mended = (*rig.spec).clone();
     let declared = mended.sources.get_mut(&source).and_then(|source| source.columns.get_mut("meter"));
     declared.context("no column")?.pii = Some("email".parse().map_err(anyhow::Error::msg)?);
+    let place = mended.sources.get_mut(&source).and_then(|source| source.columns.get_mut("value"));
+    place.context("no column")?.pii = Some("location".parse().map_err(anyhow::Error::msg)?);
+    let bounds = RangeRule { column: "value".to_owned(), min: None, max: Some(0.0) };
+    mended.quality.entry(source.clone()).or_default().push(Rule::new("middle", Check::Median(bounds)));
     let validation = rig.validation_of(&Arc::new(mended), rig.store.storage()).await?;
     let all = eventually(PATIENCE, || async { rows(&rig, &clean).await + rows(&rig, &quarantine).await == 500 });
     ensure!(all.await, "validation has not gone on");
@@ -109,6 +114,12 @@ async fn a_source_with_unclassified_persons_waits_across_crashes_and_loses_nothi
         let report: Value = serde_json::from_slice(&rig.store.storage().get(&object.path).await?)?;
         assert!(!report.to_string().contains("@example.org"), "{}", object.path);
         let rules = report["rules"].as_array().context("no rules")?;
+        let middle = rules.iter().find(|rule| rule["id"] == "middle").context("no rule")?;
+        assert_eq!(middle["observed"], "***", "what a rule has seen of a personal column is not kept");
+        let value = report["profile"]["columns"].as_array().and_then(|all| all.iter().find(|c| c["name"] == "value"));
+        let value = value.context("no profile")?;
+        assert!(value["count"].as_u64() > Some(0) && value["moments"]["max"].is_null(), "{value}");
+        assert_eq!(value["moments"]["mean"], 0.0, "nor the mean, which is the value where there is one row");
         for sample in rules.iter().filter_map(|rule| rule["samples"].as_array()).flatten() {
             let sample = sample.as_str().unwrap_or_default();
             assert!(sample.contains("a***@***.org") && !sample.contains("@example.org"), "{sample}");

@@ -217,7 +217,10 @@ impl Follower {
         };
         let parsed = tokio::task::spawn_blocking(move || QualityReport::from_json(&bytes)).await;
         let damaged = |reason: String| Error::Stored { path: path.clone(), reason };
-        let report = parsed.map_err(|e| damaged(e.to_string()))?.map_err(|e| damaged(e.to_string()))?;
+        let mut report = parsed.map_err(|e| damaged(e.to_string()))?.map_err(|e| damaged(e.to_string()))?;
+        // Reports of older versions, or from before the column was called personal, still have values.
+        let masks = self.declared.masks();
+        report.profile.withhold(|column| masks.covers(column));
         if self.filling.commits >= BLOCK {
             self.full = std::mem::take(&mut self.filling);
         }

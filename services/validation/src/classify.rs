@@ -11,8 +11,8 @@ use arrow::array::RecordBatch;
 use tidemill_contracts::events::AlertRaised;
 use tidemill_privacy::{ColumnView, Declaration, PrivacyError, Unclassified, classify};
 use tidemill_quality::RuleResult;
-use tidemill_spec::Source;
-use tidemill_stats::{Extremes, Quantiles, TableProfile, TopK};
+use tidemill_spec::{Rule, Source};
+use tidemill_stats::TableProfile;
 use tidemill_types::{Classified as _, Digest, SourceName};
 use tracing::warn;
 
@@ -42,24 +42,17 @@ pub(crate) fn undecided(
     Ok((!columns.is_empty()).then(|| PrivacyError::Unclassified { name: source.to_string(), columns }))
 }
 
-/// Results of rules whose failing rows show no personal data.
-pub(crate) fn masked(results: &[RuleResult], declared: &Source) -> Vec<RuleResult> {
+/// Results of rules that show no personal data, neither in failing rows nor in what was seen.
+pub(crate) fn masked(results: &[RuleResult], rules: &[Rule], declared: &Source) -> Vec<RuleResult> {
     let masks = declared.masks();
-    let mask = |result: &RuleResult| {
-        let samples = result.samples.iter().map(|row| masks.line(row)).collect();
-        RuleResult { samples, ..result.clone() }
-    };
-    results.iter().map(mask).collect()
+    let rule = |result: &RuleResult| rules.iter().find(|rule| rule.id == result.id);
+    results.iter().map(|result| result.masked(rule(result), &masks)).collect()
 }
 
-/// A profile that keeps no single value of a classified column: counts, lengths and the distinct estimate remain.
+/// A profile that keeps no value of a classified column.
 pub(crate) fn without_values(mut profile: TableProfile, declared: &Source) -> TableProfile {
     let masks = declared.masks();
-    for column in profile.columns.iter_mut().filter(|column| masks.covers(&column.name)) {
-        column.topk = TopK::default();
-        column.extremes = Extremes::default();
-        column.quantiles = Quantiles::default();
-    }
+    profile.withhold(|column| masks.covers(column));
     profile
 }
 

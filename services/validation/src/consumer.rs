@@ -480,7 +480,8 @@ impl<'a> Follower<'a> {
 
     fn reports(&self) -> Reports<'_> {
         let Self { deps, source, declared, .. } = self;
-        Reports { storage: &deps.storage, project: &deps.spec.project, source, declared }
+        let rules = deps.spec.quality.get(source).map(Vec::as_slice).unwrap_or_default();
+        Reports { storage: &deps.storage, project: &deps.spec.project, source, declared, rules }
     }
 
     async fn report(&self, verdict: &Verdict, version: u64, watermark: Option<i64>) -> Result<(), ValidationError> {

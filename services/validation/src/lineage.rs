@@ -121,8 +121,6 @@ fn assertions(rules: &[Rule], results: &[RuleResult], masks: &Masks) -> Vec<Asse
             (_, (kind, asked)) => (kind, asked.to_string(), "json"),
         };
         let columns = rule.columns();
-        let is_personal = columns.iter().any(|column| masks.covers(column))
-            || rule.conditions().iter().any(|text| masks.columns().any(|column| text.contains(column)));
         let failed = format!("{} of {} failed", result.failed, result.checked);
         Some(Assertion {
             assertion: kind,
@@ -135,7 +133,7 @@ fn assertions(rules: &[Rule], results: &[RuleResult], masks: &Masks) -> Vec<Asse
                 None if result.on_commit => "the commit passes".to_owned(),
                 None => "no row fails".to_owned(),
             }),
-            actual: Some(result.observed.clone().filter(|_| !is_personal).unwrap_or(failed)),
+            actual: Some(result.observed.clone().filter(|_| !rule.is_about(masks)).unwrap_or(failed)),
             content: Some(content),
             content_type: Some(content_type),
             params: BTreeMap::from([

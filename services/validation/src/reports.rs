@@ -8,7 +8,7 @@ use crate::store::{profile_path, profiles_path};
 use arrow::array::RecordBatch;
 use std::collections::HashSet;
 use tidemill_quality::{Freshness, QualityReport, QualityScore, RuleResult, Verdict, score};
-use tidemill_spec::Source;
+use tidemill_spec::{Rule, Source};
 use tidemill_stats::TableProfile;
 use tidemill_storage::Storage;
 use tidemill_types::{Millis, ProjectName, SourceName};
@@ -19,6 +19,7 @@ pub(crate) struct Reports<'a> {
     pub(crate) project: &'a ProjectName,
     pub(crate) source: &'a SourceName,
     pub(crate) declared: &'a Source,
+    pub(crate) rules: &'a [Rule],
 }
 
 impl Reports<'_> {
@@ -38,7 +39,7 @@ impl Reports<'_> {
             quarantined: verdict.quarantined.num_rows() as u64,
             held: verdict.held.clone(),
             blocked: verdict.blocked.clone(),
-            rules: masked(&verdict.results, self.declared),
+            rules: masked(&verdict.results, self.rules, self.declared),
             score: self.scored(&verdict.results, &profile, newest_known_at, watermark),
             newest_known_at,
             profile,
@@ -62,7 +63,7 @@ impl Reports<'_> {
                 quarantined: 0,
                 held: None,
                 blocked: None,
-                rules: masked(&part.results, self.declared),
+                rules: masked(&part.results, self.rules, self.declared),
                 score: self.scored(&part.results, &profile, part.newest_known_at, None),
                 newest_known_at: part.newest_known_at,
                 profile,

@@ -14,7 +14,8 @@ use arrow::json::LineDelimitedWriter;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
-use tidemill_spec::{Dimension, Severity};
+use tidemill_privacy::{HIDDEN, Masks};
+use tidemill_spec::{Dimension, Rule, Severity};
 use tidemill_types::columns;
 
 /// Failing rows shown per rule.
@@ -45,6 +46,17 @@ pub struct RuleResult {
     /// What was seen in the newest commit, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<String>,
+}
+
+impl RuleResult {
+    /// The result as it may be shown: samples masked; of a rule about masked columns, what it has seen is hidden.
+    #[must_use]
+    pub fn masked(&self, rule: Option<&Rule>, masks: &Masks) -> Self {
+        // Of a rule that nobody knows, nobody knows what it is about.
+        let is_told = masks.is_empty() || rule.is_some_and(|rule| !rule.is_about(masks));
+        let observed = self.observed.as_ref().map(|seen| if is_told { seen.clone() } else { HIDDEN.to_owned() });
+        Self { samples: self.samples.iter().map(|row| masks.line(row)).collect(), observed, ..self.clone() }
+    }
 }
 
 /// What becomes of a batch.

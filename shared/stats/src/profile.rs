@@ -133,6 +133,26 @@ impl ColumnProfile {
         Ok(())
     }
 
+    /// Leaves out every value and what single values follow from: counts, lengths and the estimate of different values
+    /// remain.
+    pub fn withhold(&mut self) {
+        self.topk = TopK::default();
+        self.extremes = Extremes::default();
+        self.quantiles = Quantiles::default();
+        // The mean of one row is its value.
+        self.moments = Moments::default();
+    }
+
+    /// Whether values were counted and are left out, as of personal columns.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        self.kind != Kind::Other
+            && self.present() > self.infs
+            && self.topk.entries().is_empty()
+            && self.extremes.low().is_empty()
+            && self.moments.count == 0
+    }
+
     /// Rows with a value: neither null nor NaN.
     #[must_use]
     pub fn present(&self) -> u64 {
@@ -170,6 +190,11 @@ pub struct TableProfile {
 }
 
 impl TableProfile {
+    /// Leaves out every value of some columns, as [`ColumnProfile::withhold`] does.
+    pub fn withhold(&mut self, is_withheld: impl Fn(&str) -> bool) {
+        self.columns.iter_mut().filter(|column| is_withheld(&column.name)).for_each(ColumnProfile::withhold);
+    }
+
     /// Profile of one batch.
     ///
     /// # Errors

@@ -130,6 +130,9 @@ impl Column {
     }
 
     fn picture(&self, summary: &Summary) -> Markup {
+        if summary.withheld {
+            return layout::empty("The values are personal: none is kept or shown.", "");
+        }
         let title = format!("{} of {}", self.column, self.source);
         if summary.bins.values.is_empty() {
             let labels = Labels { title: &title, x: &self.declared_type, y: "rows" };

@@ -368,6 +368,7 @@ fn column_state(column: &Column) -> Markup {
         None => layout::badge(State::Idle, "no rows"),
         Some(summary) if summary.rows == 0 => layout::badge(State::Idle, "no rows"),
         Some(summary) if summary.missing_share > 0.5 => layout::badge(State::Warn, "mostly missing"),
+        Some(summary) if summary.withheld => layout::badge(State::Idle, "personal, not shown"),
         Some(summary) if summary.distinct <= 1 => layout::badge(State::Warn, "one value"),
         Some(_) => layout::badge(State::Good, "filled"),
     }

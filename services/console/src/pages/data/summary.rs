@@ -29,6 +29,8 @@ pub(super) struct Summary {
     pub(super) distinct: u64,
     /// Whether every value was counted, not estimated.
     pub(super) distinct_exact: bool,
+    /// Whether its values are personal, so that none is kept or shown.
+    pub(super) withheld: bool,
     pub(super) bins: Bins,
 }
 
@@ -44,7 +46,6 @@ pub(super) struct Bins {
 
 impl Summary {
     /// Reads the sketches of a column.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate of a count")]
     pub(super) fn of(column: &ColumnProfile, bins: usize) -> Self {
         let kind = format!("{:?}", column.kind).to_lowercase();
         let kind = match kind.as_str() {
@@ -54,7 +55,7 @@ impl Summary {
             "text" => "text",
             _ => "other",
         };
-        let counted = matches!(kind, "text" | "yes/no") && column.topk.is_exact();
+        let (distinct, distinct_exact) = column.distinct_values();
         let numbers = matches!(kind, "number" | "instant") && column.moments.count > 0;
         Self {
             name: column.name.clone(),
@@ -65,12 +66,9 @@ impl Summary {
             sd: column.moments.std_dev().filter(|_| numbers),
             min: column.quantiles.quantile(0.0).ok().flatten().filter(|_| numbers),
             max: column.quantiles.quantile(1.0).ok().flatten().filter(|_| numbers),
-            distinct: if counted {
-                column.topk.entries().len() as u64
-            } else {
-                column.distinct.estimate().round() as u64
-            },
-            distinct_exact: counted,
+            distinct,
+            distinct_exact,
+            withheld: column.is_withheld(),
             bins: if numbers { Bins::of_numbers(column, bins) } else { Bins::of_values(column) },
         }
     }
@@ -168,6 +166,8 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use std::sync::Arc;
     use tidemill_stats::TableProfile;
 
     /// Made as validation stores it.
@@ -185,6 +185,20 @@ mod tests {
         assert_eq!((summary.kind, summary.mean, summary.min), ("number", None, None));
         assert!(summary.bins.counts.is_empty());
         assert_eq!(summary.missing_share, 0.0);
+    }
+
+    #[test]
+    fn a_personal_column_tells_how_many_values_it_has_and_none_of_them() {
+        let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..500).map(|n| format!("name {n}"))));
+        let births: ArrayRef = Arc::new(Int64Array::from_iter_values(0..500));
+        let rows = RecordBatch::try_from_iter([("name", names), ("birth", births)]).unwrap();
+        let mut profile = TableProfile::of(&rows).unwrap();
+        profile.withhold(|_| true);
+        for column in &profile.columns {
+            let summary = Summary::short(column);
+            assert!(summary.withheld && (490..=500).contains(&summary.distinct), "{summary:?}");
+            assert_eq!((summary.mean, summary.min, summary.bins.counts.len()), (None, None, 0));
+        }
     }
 
     #[test]
