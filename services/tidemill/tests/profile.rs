@@ -45,6 +45,30 @@ fn a_bare_file_is_profiled_without_any_instance() {
 }
 
 #[test]
+fn columns_that_look_personal_show_no_value_unless_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |n: i32| format!("anna{}@example.org,4917012345{:02},{n}\n", n % 60, n % 60);
+    let rows: String = (0..300).map(row).collect();
+    std::fs::write(folder.path().join("rows.csv"), format!("mail,phone,n\n{rows}")).unwrap();
+    let shown = |more: &[&str]| -> Vec<String> {
+        let text = |output: Output| String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let table = profile(folder.path(), &[&["rows.csv", "--report", "report.html"], more].concat());
+        let report = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+        vec![text(table), report, text(profile(folder.path(), &[&["rows.csv", "-o", "json"], more].concat()))]
+    };
+    for text in shown(&[]) {
+        assert!(!text.contains("@example.org") && !text.contains("49170") && !text.contains("4,917,012"), "{text}");
+    }
+    assert!(shown(&[])[0].contains("personal, so that no value is shown: mail, phone"));
+    let found = json(folder.path(), &["rows.csv"]);
+    let mail = found["columns"].as_array().unwrap().iter().find(|c| c["name"] == "mail").unwrap();
+    assert_eq!((mail["distinct"].as_u64(), mail["withheld"].as_bool()), (Some(60), Some(true)), "counts remain");
+    assert!(shown(&["--unmask"]).iter().all(|text| text.contains("@example.org")));
+    let refused = profile(folder.path(), &["clean/flights/weather", "--unmask"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stderr));
+}
+
+#[test]
 fn every_format_tells_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let csv = "name,age,at,ok\nAda,36,2013-01-01T00:00:00,true\nBob,NA,2013-01-02T00:00:00,false\nEve,41.5,,true\n";

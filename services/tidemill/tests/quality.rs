@@ -118,6 +118,54 @@ fn known_faults_of_real_files_are_found() {
 }
 
 #[test]
+fn verdicts_on_persons_tell_of_none_unless_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |n: u32| format!("{n},2013-01-01T00:{n:02}:00Z,anna{n}@example.org,4917012345{n:02},-{n}\n");
+    let text: String = (10..60).map(row).collect();
+    let rows = written(&folder, "rows.csv", &format!("n,at,mail,phone,amount\n{text}"));
+    let list = written(
+        &folder,
+        "rules.yaml",
+        "- {id: sane, range: {column: amount, min: 0}}\n- {id: middle, median: {column: phone, max: 1}}\n\
+         - {id: cheap, median: {column: amount, max: -90}}\n- {id: form, regex: {column: mail, pattern: \"^x\"}}\n",
+    );
+    let check = ["quality", "check", &rows, "--rules", &list, "-o", "json"];
+    let found = answer(&tidemill(folder.path(), &check));
+    let text = found.to_string();
+    assert!(!text.contains("anna1") && !text.contains("49170"), "{text}");
+    assert!(text.contains("a***@***.org") && found["rules"][1]["observed"] == "***", "{text}");
+    assert!(found["rules"][2]["observed"].as_str().unwrap().contains('3'), "what is nobody's is told: {text}");
+    let text = answer(&tidemill(folder.path(), &[&check[..], &["--unmask"]].concat())).to_string();
+    assert!(text.contains("anna10@example.org") && text.contains("49170"), "{text}");
+
+    // What the project declares counts, whatever it looks like.
+    let meters = std::fs::read_to_string(data("meters.yaml")).unwrap();
+    let meters = meters.replace("meter: {type: string}", "meter: {type: string, pii: person_name}");
+    let project = written(&folder, "project.yaml", &meters);
+    let rows = written(&folder, "readings.csv", "n,at,meter,value\n1,2013-01-01T00:00:00Z,meter-seven,5000\n");
+    let about = ["--project", &project, "--source", "readings"];
+    let check = [&["quality", "check", &rows, "--rules", &project, "-o", "json"][..], &about].concat();
+    let text = answer(&tidemill(folder.path(), &check)).to_string();
+    assert!(text.contains("m***") && !text.contains("seven"), "{text}");
+}
+
+#[test]
+fn no_rule_is_proposed_that_has_values_of_persons_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = tidemill(folder.path(), &["quality", "suggest", &data("febrl_persons.parquet"), "-o", "json"]);
+    let remarks = String::from_utf8_lossy(&output.stderr).into_owned();
+    let named = remarks.lines().find_map(|line| line.split_once("no rule with their values is proposed: "));
+    let personal: Vec<&str> = named.unwrap_or_else(|| panic!("{remarks}")).1.split(", ").collect();
+    assert!(personal.contains(&"given_name") && personal.contains(&"surname"), "{personal:?}");
+    for proposal in answer(&output).as_array().unwrap() {
+        let (kind, asked) = (proposal["kind"].as_str().unwrap(), &proposal["definition"]);
+        let of_persons = personal.iter().any(|column| asked[kind]["column"] == **column);
+        let has_values = ["in_set", "range", "date_range", "mean", "distribution"].contains(&kind);
+        assert!(!(of_persons && has_values), "{proposal}");
+    }
+}
+
+#[test]
 fn proposals_name_their_false_alarms_and_can_be_used_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let file = data("adult.parquet");

@@ -32,6 +32,8 @@ pub struct Options {
     pub documented: BTreeMap<String, Vec<String>>,
     /// What the project says of personal data in columns, by name.
     pub declared: BTreeMap<String, Declaration>,
+    /// Whether values are shown of columns that look personal and about which nothing is said.
+    pub unmask: bool,
 }
 
 impl Options {
@@ -120,9 +122,10 @@ pub fn explore_profile(
     options: &Options,
 ) -> Exploration {
     let seen = |name: &str| relations.and_then(|relations| relations.seen.get(name));
+    let looks = |name: &str| relations.is_some_and(|relations| relations.shy.contains(name));
     let facts = |column: &ColumnProfile| {
         let facts = ColumnFacts::of(column, seen(&column.name));
-        if options.is_personal(&column.name) { facts.without_values() } else { facts }
+        if options.is_personal(&column.name) || looks(&column.name) { facts.without_values() } else { facts }
     };
     let columns: Vec<ColumnFacts> = profile.columns.iter().map(facts).collect();
     let documented = |facts: &ColumnFacts| options.documented.get(&facts.name).map(Vec::as_slice);

@@ -128,6 +128,8 @@ pub struct ColumnFacts {
     pub outliers: Option<Outliers>,
     /// Formats of the sampled texts.
     pub formats: Option<Formats>,
+    /// Whether the values are personal, so that none is told.
+    pub withheld: bool,
 }
 
 impl ColumnFacts {
@@ -172,16 +174,22 @@ impl ColumnFacts {
             quantiles,
             min,
             max,
+            withheld: false,
         }
     }
 
-    /// The facts without any single value: counts, shares, lengths, mean and deviation remain.
+    /// The facts without any value, or what may be one: counts, shares and lengths remain. The mean of equal values is
+    /// their value.
     #[must_use]
     pub(crate) fn without_values(self) -> Self {
         Self {
             min: None,
             max: None,
             range: None,
+            mean: None,
+            sd: None,
+            skewness: None,
+            kurtosis: None,
             quantiles: Vec::new(),
             five: None,
             histogram: Bins::default(),
@@ -191,6 +199,7 @@ impl ColumnFacts {
             known: Vec::new(),
             outliers: None,
             formats: None,
+            withheld: true,
             ..self
         }
     }

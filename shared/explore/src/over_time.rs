@@ -47,7 +47,7 @@ pub struct OverTime {
 
 /// Follows columns over a time column; none when that has no extent.
 #[must_use]
-pub fn over_time(time: &Column, columns: &[Column]) -> Option<OverTime> {
+pub fn over_time(time: &Column, columns: &[&Column]) -> Option<OverTime> {
     let finite = time.finite();
     let low = finite.iter().copied().fold(f64::INFINITY, f64::min);
     let high = finite.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -79,7 +79,8 @@ pub fn over_time(time: &Column, columns: &[Column]) -> Option<OverTime> {
         let moments = values.into_iter().enumerate().filter(|(at, _)| rows[*at] > 0).map(moment).collect();
         Followed { column: column.name.clone(), moments }
     };
-    let followed = columns.iter().filter(|column| column.kind == Kind::Numeric).take(COLUMNS).map(follow).collect();
+    let followed =
+        columns.iter().copied().filter(|column| column.kind == Kind::Numeric).take(COLUMNS).map(follow).collect();
     Some(OverTime { by: time.name.clone(), span: span as i64, columns: followed })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The rows are those of a file's sample or drawn from a table. Columns that the project calls personal are opaque here:
 //! only their gaps are looked at. Those that look personal, and about which nobody has said anything, take part in
-//! measures, but in no picture, since pictures show values.
+//! measures, but in nothing that shows values: pictures, groups, quantiles over time.
 
 use crate::association::{Associations, associations};
 use crate::compare::{Comparison, comparisons};
@@ -65,6 +65,8 @@ pub struct Relations {
     pub warnings: Vec<Warning>,
     /// Outliers and formats by column.
     pub(crate) seen: BTreeMap<String, Seen>,
+    /// Columns that look personal and about which nothing is said.
+    pub(crate) shy: BTreeSet<String>,
 }
 
 /// Relations of a table that was read.
@@ -72,7 +74,7 @@ pub struct Relations {
 /// # Errors
 /// Columns that cannot be looked at.
 pub fn relations(scanned: &Scanned, options: &Options) -> Result<Relations> {
-    let shy = suspicious(&scanned.sample, options)?;
+    let shy = if options.unmask { BTreeSet::new() } else { suspicious(&scanned.sample, options)? };
     let columns = opaque(table::columns(&scanned.sample)?, options);
     let related = match scanned.sample.num_rows() > RELATED {
         true => opaque(table::columns(&thinned(scanned)?)?, options),
@@ -82,11 +84,14 @@ pub fn relations(scanned: &Scanned, options: &Options) -> Result<Relations> {
     let non_linear = non_linear(&related, &mut associations.pairs, options.seed);
     let shown: Vec<&Column> = columns.iter().filter(|column| !shy.contains(&column.name)).collect();
     let time = time_column(&columns, options);
+    // The ends of gaps are instants of the column.
+    let told = |times: &&TimeFacts| !options.is_personal(&times.column) && !shy.contains(&times.column);
+    let times: Vec<TimeFacts> = scanned.times.iter().filter(told).cloned().collect();
     let missing = missing(&columns, &shown, time, options.seed);
     let beside = Beside {
         rows: scanned.rows,
         keys: &scanned.keys,
-        times: &scanned.times,
+        times: &times,
         missing: Some(&missing),
         associations: Some(&associations),
         non_linear: Some(&non_linear),
@@ -96,16 +101,17 @@ pub fn relations(scanned: &Scanned, options: &Options) -> Result<Relations> {
         whole: scanned.whole,
         seed: options.seed,
         duplicates: scanned.rows,
-        times: scanned.times.clone(),
         warnings: of_table(&beside),
         densities: densities(&shown, &associations, &non_linear),
         tests: comparisons(&related, options.target.as_deref(), options.seed),
-        over_time: time.and_then(|time| over_time(time, &columns)),
+        over_time: time.and_then(|time| over_time(time, &shown)),
         seasons: time.and_then(|time| seasons(time, &shown)),
+        times,
         seen: columns.iter().map(|column| (column.name.clone(), Seen::of(column))).collect(),
         associations,
         non_linear,
         missing,
+        shy,
     })
 }
 

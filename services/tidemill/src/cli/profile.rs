@@ -47,6 +47,9 @@ pub(super) struct ProfileArgs {
     /// Values that a column may have, such as education=1,2,3,4; repeatable.
     #[arg(long = "values", value_name = "COLUMN=A,B", value_parser = documented)]
     values: Vec<(String, Vec<String>)>,
+    /// Of a file: also show values of columns that look personal.
+    #[arg(long)]
+    unmask: bool,
     /// Rows of the sample for relations, tests and patterns.
     #[arg(long, default_value_t = 50_000, value_name = "N", value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     sample: u64,
@@ -87,6 +90,9 @@ pub(super) async fn run(target: &Target, out: Output, args: ProfileArgs) -> Resu
     let path = Path::new(&args.what).to_owned();
     let is_table = !path.is_file() && stored::is_table(&args.what);
     let (found, context) = match is_table {
+        true if args.unmask => {
+            return Err(Error::Usage("--unmask is for files: of a table no personal value is kept".to_owned()));
+        }
         true => stored::profile(target, &args).await?,
         false => {
             if args.since.is_some() || args.until.is_some() {
@@ -101,6 +107,10 @@ pub(super) async fn run(target: &Target, out: Output, args: ProfileArgs) -> Resu
         }
     };
     shown::show(out, &found, &context)?;
+    let hidden: Vec<&str> = found.columns.iter().filter(|column| column.withheld).map(|column| &*column.name).collect();
+    if !hidden.is_empty() {
+        say(&format!("personal, so that no value is shown: {}", hidden.join(", ")));
+    }
     match &args.report {
         Some(file) => write(file, &found, &context)?,
         None => next(&format!("tidemill dataset profile {} --report profile.html", args.what)),
@@ -123,7 +133,14 @@ impl ProfileArgs {
 
     fn options(&self) -> Options {
         let documented: BTreeMap<String, Vec<String>> = self.values.iter().cloned().collect();
-        Options { seed: self.seed, target: self.by.clone(), time: self.time.clone(), documented, ..Options::default() }
+        Options {
+            seed: self.seed,
+            target: self.by.clone(),
+            time: self.time.clone(),
+            documented,
+            unmask: self.unmask,
+            ..Options::default()
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidemill_spec::{Rule, Scope, Source};
+use tidemill_spec::{Check, Rule, Scope, Source};
 use tidemill_types::columns as names;
 
 /// 97.5 % quantile of the normal distribution.
@@ -79,11 +79,17 @@ pub fn wilson_upper(part: u64, of: u64) -> f64 {
     ((middle + spread) / (1.0 + Z * Z / n)).min(1.0)
 }
 
-/// Proposes rules for a source from rows in the order in which they came.
+/// Proposes rules for a source from rows in the order in which they came. Of the columns that `is_personal` names no
+/// rule is proposed that has values in it: bounds and sets of persons' values are persons' values.
 ///
 /// # Errors
 /// Rows without the source's columns, or fewer than ten rows a block.
-pub fn suggest(source: &Source, history: &RecordBatch, options: &Options) -> Result<Vec<Proposal>, QualityError> {
+pub fn suggest(
+    source: &Source,
+    history: &RecordBatch,
+    options: &Options,
+    is_personal: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Proposal>, QualityError> {
     let blocks = options.blocks.max(4);
     let rows = history.num_rows();
     if rows < 10 * blocks {
@@ -98,7 +104,7 @@ pub fn suggest(source: &Source, history: &RecordBatch, options: &Options) -> Res
     // The first third only teaches.
     for block in blocks.div_ceil(3)..blocks {
         let (before, now) = (history.slice(0, edge(block)), history.slice(edge(block), edge(block + 1) - edge(block)));
-        let mined = mine(source, &before, block)?;
+        let mined = mine(source, &before, block, is_personal)?;
         let rules = Rules::compile(source, &mined)?;
         let mut memory = Memory::new(&rules, Memory::CAPACITY);
         memory.remember(&rules, &before)?;
@@ -115,16 +121,22 @@ pub fn suggest(source: &Source, history: &RecordBatch, options: &Options) -> Res
         let false_alarms = FalseAlarms::of(failed, tested);
         (tested > 0 && false_alarms.rate <= options.at_most).then_some(Proposal { rule, false_alarms })
     };
-    Ok(mine(source, &history, blocks)?.into_iter().filter_map(propose).collect())
+    Ok(mine(source, &history, blocks, is_personal)?.into_iter().filter_map(propose).collect())
 }
 
 /// Rules that hold for all rows, taken as so many blocks.
-fn mine(source: &Source, rows: &RecordBatch, blocks: usize) -> Result<Vec<Rule>, QualityError> {
+fn mine(
+    source: &Source,
+    rows: &RecordBatch,
+    blocks: usize,
+    is_personal: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Rule>, QualityError> {
     let mut rules = Vec::new();
     for (name, column) in &source.columns {
         columns::mine(name, column, rows, blocks, &mut rules)?;
     }
     relations::mine(source, rows, &mut rules)?;
+    rules.retain(|rule| !has_values(&rule.check) || !rule.columns().into_iter().any(is_personal));
     let mut ids = BTreeMap::new();
     rules.retain(|rule| ids.insert(rule.id.clone(), ()).is_none());
     // Nothing is proposed that the rows themselves contradict; rules on commits are judged by the blocks held out.
@@ -134,6 +146,11 @@ fn mine(source: &Source, rows: &RecordBatch, blocks: usize) -> Result<Vec<Rule>,
     let holds = |(rule, failed): (Rule, u64)| (failed == 0 || rule.check.kind().scope == Scope::Commit).then_some(rule);
     let failed = verdict.results.into_iter().map(|result| result.failed);
     Ok(rules.into_iter().zip(failed).filter_map(holds).collect())
+}
+
+/// Whether a rule that is mined here has values of its column in it.
+fn has_values(check: &Check) -> bool {
+    matches!(check, Check::InSet(_) | Check::Range(_) | Check::DateRange(_) | Check::Mean(_) | Check::Distribution(_))
 }
 
 /// The rows with a position each, which rules with memory ask for.

@@ -4,14 +4,11 @@ use crate::cli::output::{Output, next, say};
 use crate::cli::quality::{FileArgs, history};
 use crate::cli::target::Target;
 use crate::error::Result;
-use arrow::array::RecordBatch;
 use clap::Args;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use tidemill_privacy::{ColumnView, classify};
 use tidemill_quality::clean::{Proposed, suggest};
-use tidemill_spec::{Source, flow};
+use tidemill_spec::flow;
 use tidemill_types::SourceName;
 
 /// Where the rows are.
@@ -33,8 +30,8 @@ pub(in crate::cli) struct SuggestArgs {
 pub(super) async fn run(target: &Target, out: Output, args: &SuggestArgs) -> Result<u8> {
     let (name, source, rows) =
         history(target, args.file.as_deref(), args.source.as_ref(), &args.about, args.rows).await?;
-    let personal = personal(&source, &rows)?;
-    let proposed = suggest(&source, &rows, &|column| personal.contains(column))?;
+    let personal = source.masks_in(&rows)?;
+    let proposed = suggest(&source, &rows, &|column| personal.covers(column))?;
     if out.is_table() {
         out.text("cleaning", &block(&name, rows.num_rows(), &proposed))?;
     } else {
@@ -44,18 +41,6 @@ pub(super) async fn run(target: &Target, out: Output, args: &SuggestArgs) -> Res
     say(&format!("{} decisions from {} rows", proposed.len(), rows.num_rows()));
     next("put those you take into the project file, with your name; then tidemill project apply FILE");
     Ok(0)
-}
-
-/// Columns that the project calls personal, or that look so.
-fn personal(source: &Source, rows: &RecordBatch) -> Result<BTreeSet<String>> {
-    let views = source.columns.iter().filter_map(|(name, column)| {
-        let values = rows.column_by_name(name)?;
-        Some(ColumnView { name, values, declared: column.pii })
-    });
-    let looks = classify(&views.collect::<Vec<_>>(), 0).map_err(std::io::Error::other)?;
-    let looks = looks.into_iter().filter(|verdict| verdict.is_suspicious());
-    let declared = source.masks();
-    Ok(looks.map(|verdict| verdict.column).chain(declared.columns().map(str::to_owned)).collect())
 }
 
 fn line(proposed: &Proposed) -> String {

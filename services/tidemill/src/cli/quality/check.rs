@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use tidemill_privacy::Masks;
 use tidemill_quality::{CommitMemory, Memory, RuleResult, Rules, Verdict};
 use tidemill_spec::{Rule, Spec, read_yaml};
 use tidemill_types::SourceName;
@@ -26,6 +27,9 @@ pub(in crate::cli) struct CheckArgs {
     source: Option<SourceName>,
     #[command(flatten)]
     about: FileArgs,
+    /// Show personal values of failing rows as they are.
+    #[arg(long)]
+    unmask: bool,
 }
 
 /// A `quality:` block by itself.
@@ -46,7 +50,9 @@ pub(super) async fn run(out: Output, args: &CheckArgs) -> Result<u8> {
     // Nothing is known of other sources, so what refers to them is not judged rather than failed.
     let commits = CommitMemory::without_others(&compiled);
     let verdict = compiled.check_commit(&mut memory, &commits, &bare.rows)?;
-    let shown: Vec<Value> = rules.iter().zip(&verdict.results).map(|(rule, result)| row(rule, result)).collect();
+    let masks = if args.unmask { Masks::default() } else { bare.source.masks_in(&bare.rows)? };
+    let of = |(rule, result): (&Rule, &RuleResult)| row(rule, &result.masked(Some(rule), &masks));
+    let shown: Vec<Value> = rules.iter().zip(&verdict.results).map(of).collect();
     if out.is_json() {
         out.record(&document(&verdict, &shown))?;
     } else {

@@ -42,7 +42,8 @@ pub(super) async fn run(target: &Target, out: Output, args: &SuggestArgs) -> Res
     let (name, source, rows) =
         history(target, args.file.as_deref(), args.source.as_ref(), &args.about, args.rows).await?;
     let options = Options { blocks: args.blocks, at_most: args.at_most };
-    let proposals = suggest(&source, &rows, &options)?;
+    let personal = source.masks_in(&rows)?;
+    let proposals = suggest(&source, &rows, &options, &|column| personal.covers(column))?;
     if out.is_table() {
         out.text("quality", &block(&name, rows.num_rows(), &proposals))?;
     } else {
@@ -50,6 +51,10 @@ pub(super) async fn run(target: &Target, out: Output, args: &SuggestArgs) -> Res
         out.rows(&["rule", "kind", "yaml", "rate", "at_most", "failed", "tested", "unit"], &rows)?;
     }
     say(&format!("{} rules from {} rows", proposals.len(), rows.num_rows()));
+    if !personal.is_empty() {
+        let named: Vec<&str> = personal.columns().collect();
+        say(&format!("personal, so that no rule with their values is proposed: {}", named.join(", ")));
+    }
     next("tidemill quality check FILE --rules RULES; set on_fail of each rule you keep");
     Ok(0)
 }
