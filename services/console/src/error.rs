@@ -68,6 +68,9 @@ pub enum Error {
     /// Versions and aliases.
     #[error(transparent)]
     Registry(#[from] tidemill_registry::Error),
+    /// What may be shown of rows cannot be told.
+    #[error(transparent)]
+    Privacy(#[from] tidemill_privacy::PrivacyError),
     /// The address of a service makes no sense.
     #[error("\"{url}\" is no address of a service: {reason}")]
     Address {
@@ -112,6 +115,7 @@ impl Error {
             }
             Self::Answer { .. } | Self::Stored { .. } => "roles of different versions may run together: restart them",
             Self::Address { .. } => "set the address in the configuration",
+            Self::Privacy(_) => "tidemill dead show NUMBER shows it at a terminal",
             Self::Server(_) => "start the role again",
         }
     }
@@ -131,6 +135,7 @@ impl Classified for Error {
             Self::Table(e) => e.kind(),
             Self::Bus(e) => e.kind(),
             Self::Registry(e) => e.kind(),
+            Self::Privacy(e) => e.kind(),
             Self::Server(_) => ErrorKind::Unavailable,
         }
     }
@@ -155,6 +160,7 @@ impl Classified for Error {
             Self::Table(e) => return e.code(),
             Self::Bus(e) => return e.code(),
             Self::Registry(e) => return e.code(),
+            Self::Privacy(e) => return e.code(),
         })
     }
 }

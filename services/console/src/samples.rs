@@ -142,6 +142,5 @@ impl Known {
 
 /// What the project says that matters here: personal columns, and the time column.
 fn options(source: &Source) -> Options {
-    let declared = source.columns.iter().filter_map(|(name, column)| Some((name.clone(), column.pii?)));
-    Options { seed: SEED, declared: declared.collect(), time: Some(source.event_time.clone()), ..Options::default() }
+    Options { seed: SEED, declared: source.declarations(), time: Some(source.event_time.clone()), ..Options::default() }
 }

@@ -171,7 +171,8 @@ async fn drifted(
         batches.push(with_features(&batch, PRESENT)?);
     }
     let fdr = monitor.deps.spec.monitor.drift.fdr;
-    blocking(move || drift::compare(&batches, &training.references, &model, fdr)).await
+    let masks = monitor.deps.spec.feature_masks();
+    blocking(move || drift::compare(&batches, &training.references, &model, fdr, &masks)).await
 }
 
 /// Computes on a thread where that hurts nobody.

@@ -6,7 +6,7 @@ use crate::file::DataFile;
 use crate::snapshot::Snapshot;
 use crate::table::{Table, blocking};
 use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::TimestampMillisecondType;
 use std::collections::VecDeque;
 use tidemill_types::Millis;
@@ -55,6 +55,23 @@ impl Table {
             helper = true;
         }
         Scan { table: self.clone(), files, columns, between, helper, reader: None }
+    }
+
+    /// The first rows of a snapshot, at most so many, in all columns.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for a damaged file.
+    pub async fn head(&self, snapshot: &Snapshot, most: usize) -> Result<RecordBatch, Error> {
+        let mut scan = self.scan(snapshot, None, None);
+        let (mut batches, mut missing) = (Vec::new(), most);
+        while missing > 0 {
+            let Some(batch) = scan.next().await? else { break };
+            let taken = batch.slice(0, missing.min(batch.num_rows()));
+            missing -= taken.num_rows();
+            batches.push(taken);
+        }
+        let schema = batches.first().map_or_else(|| snapshot.schema(), RecordBatch::schema);
+        concat_batches(&schema, &batches).map_err(|e| Error::Encode(e.to_string()))
     }
 
     /// Starts a scan over files, in the order given.

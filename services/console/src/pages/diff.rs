@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_contracts::paths;
 use tidemill_dataset::diff::{ColumnDiff, Compared, Origin, Side, TableDiff, diff_within};
 use tidemill_dataset::{Snapshot, Table};
+use tidemill_privacy::LOOKED_AT;
 use tidemill_stats::distance::PsiBand;
 use tidemill_types::SourceName;
 
@@ -68,15 +69,15 @@ impl Page for Diff {
             let sides = tokio::try_join!(at(&table, &newest, left), at(&table, &newest, right));
             let (old, new) = sides.map_err(absent)?;
             let side = |snapshot| Side { table: &table, snapshot };
-            let found = diff_within(side(&old), side(&new), MOST_ROWS).await?;
+            let mut found = diff_within(side(&old), side(&new), MOST_ROWS).await?;
+            if let (Some(found), Some(declared)) = (&mut found, app.spec.sources.get(&name)) {
+                let masks = declared.masks_in(&table.head(&new, LOOKED_AT).await?)?;
+                found.mask(|column| masks.covers(column), |column, value| masks.text(column, value));
+            }
             serde_json::to_value(found).map_err(|e| unreadable(&path, &e))
         };
         let found = app.lasting(&format!("diff {path} {left} {right}"), compare).await?;
-        let mut found = Option::<TableDiff>::deserialize(&*found).map_err(|e| unreadable(&path, &e))?;
-        if let (Some(found), Some(declared)) = (&mut found, app.spec.sources.get(&name)) {
-            let masks = declared.masks();
-            found.show_values(|column, value| masks.text(column, value));
-        }
+        let found = Option::<TableDiff>::deserialize(&*found).map_err(|e| unreadable(&path, &e))?;
         Ok(Self { source, area, table: path.clone(), newest: newest.version(), left, right, found, sources })
     }
 

@@ -4,6 +4,7 @@ use crate::error::MonitoringError;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use serde::{Deserialize, Serialize};
 use tidemill_contracts::prediction_log;
+use tidemill_privacy::Masks;
 use tidemill_stats::{FeatureDrift, Reference, Verdict, family};
 
 /// Drift of one window.
@@ -38,7 +39,7 @@ impl WindowDrift {
 }
 
 /// Compares the rows of a window with the references of a model. A reference by the name of the score column is
-/// compared too, outside the family.
+/// compared too, outside the family. Values of masked features are told as masks show them.
 ///
 /// # Errors
 /// When the rows cannot be joined or a test yields no p-value, both defects.
@@ -47,6 +48,7 @@ pub fn compare(
     references: &[Reference],
     model: &str,
     fdr: f64,
+    masks: &Masks,
 ) -> Result<WindowDrift, MonitoringError> {
     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
     let mut compared = Vec::with_capacity(references.len());
@@ -54,7 +56,7 @@ pub fn compare(
     let mut score = None;
     for reference in references {
         let outcome = match column(batches, &reference.name)? {
-            Some(values) => reference.compare(&values).map_err(|e| e.to_string()),
+            Some(values) => reference.compare(&values).map(|drift| masked(drift, masks)).map_err(|e| e.to_string()),
             None => Err("the prediction log has no such column".to_owned()),
         };
         match outcome {
@@ -92,6 +94,14 @@ fn column(batches: &[RecordBatch], name: &str) -> Result<Option<ArrayRef>, Monit
     }
 }
 
+fn masked(mut drift: FeatureDrift, masks: &Masks) -> FeatureDrift {
+    let name = drift.name.clone();
+    if masks.covers(&name) {
+        drift.show_values(|value| masks.text(&name, value));
+    }
+    drift
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,7 +130,7 @@ mod tests {
         .unwrap();
         // The window may come in several batches.
         let batches = [window.slice(0, 700), window.slice(700, 1_300)];
-        let drift = compare(&batches, &references, "m", 0.05).unwrap();
+        let drift = compare(&batches, &references, "m", 0.05, &Masks::default()).unwrap();
         assert_eq!((drift.rows, drift.drifted.as_slice()), (2_000, ["moved".to_owned()].as_slice()));
         assert_eq!(drift.actionable, ["moved"]);
         assert_eq!(drift.drifted_share, 0.5);
@@ -129,9 +139,25 @@ mod tests {
     }
 
     #[test]
+    fn values_of_personal_features_are_told_as_masks_show_them() {
+        let texts = |names: [&str; 2]| Arc::new(StringArray::from(names.repeat(500))) as ArrayRef;
+        let references = ["doctor", "ward"].map(|name| Reference::of(name, &texts(["Anna Schmidt", "north"])).unwrap());
+        let names = texts(["Anna Schmidt", "Berta Schmidt"]);
+        let window = RecordBatch::try_from_iter([("doctor", Arc::clone(&names)), ("ward", names)]).unwrap();
+        let masks = [("doctor".to_owned(), tidemill_privacy::PiiClass::PersonName)].into_iter().collect();
+        let drift = compare(&[window], &references, "m", 0.05, &masks).unwrap();
+        let of = |name: &str| drift.features.iter().find(|v| v.drift.name == name).unwrap().drift.clone();
+        assert_eq!(
+            (&of("doctor").new_categories[..], &of("ward").new_categories[..]),
+            (&["B***".to_owned()][..], &["Berta Schmidt".to_owned()][..])
+        );
+        assert!(!serde_json::to_string(&of("doctor")).unwrap().contains("Schmidt"));
+    }
+
+    #[test]
     fn a_window_without_rows_compares_nothing() {
         let references = [Reference::of("x", &numbers(0.0)).unwrap()];
-        let drift = compare(&[], &references, "m", 0.05).unwrap();
+        let drift = compare(&[], &references, "m", 0.05, &Masks::default()).unwrap();
         assert_eq!((drift.features.len(), drift.drifted_share, drift.not_compared.len()), (0, 0.0, 1));
     }
 }

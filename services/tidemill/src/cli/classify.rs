@@ -10,11 +10,13 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 use clap::Args;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
+use tidemill_contracts::{prediction_log, training_set};
 use tidemill_privacy::{ColumnView, Declaration, Verdict, classify};
-use tidemill_spec::{Column, ColumnType, Source};
+use tidemill_spec::{Column, ColumnType, Source, Spec};
 use tidemill_types::{SourceName, columns};
 
 /// Rows of a file or table that are read, at most.
@@ -36,9 +38,9 @@ pub(super) struct ClassifyArgs {
 /// Runs the command; ends with 3 when a column waits for its classification.
 pub(super) async fn run(target: &Target, out: Output, args: &ClassifyArgs) -> Result<u8> {
     let path = Path::new(&args.what);
-    let (batch, declared) =
-        if path.is_file() { (of_file(path).await?, None) } else { of_table(target, &args.what).await? };
-    let said = |name: &str| declared.as_ref().and_then(|source| source.columns.get(name));
+    let (batch, known) =
+        if path.is_file() { (of_file(path).await?, Known::default()) } else { of_table(target, &args.what).await? };
+    let column = |name: &str| known.source.as_ref().and_then(|source| source.columns.get(name));
     let (schema, arrays) = (batch.schema(), batch.columns());
     let own = |(field, _): &(&Arc<Field>, &ArrayRef)| !field.name().starts_with(columns::PREFIX);
     let views: Vec<ColumnView<'_>> = schema
@@ -49,14 +51,14 @@ pub(super) async fn run(target: &Target, out: Output, args: &ClassifyArgs) -> Re
         .map(|(field, values)| ColumnView {
             name: field.name(),
             values,
-            declared: said(field.name()).and_then(|column| column.pii),
+            declared: known.said.get(field.name()).copied(),
         })
         .collect();
     let verdicts = classify(&views, args.seed).map_err(tidemill_privacy::PrivacyError::from)?;
     let mut shown = Vec::new();
     for view in &views {
         let verdict = verdicts.iter().find(|verdict| verdict.column == view.name);
-        shown.push(row(view, verdict, said(view.name)));
+        shown.push(row(view, verdict, column(view.name)));
     }
     out.rows(&["column", "class", "confidence", "decision", "sensitive", "example", "reason", "line"], &shown)?;
     let waiting = verdicts.iter().filter(|verdict| verdict.is_suspicious()).count();
@@ -102,40 +104,67 @@ fn line(view: &ColumnView<'_>, column: Option<&Column>, pii: Declaration, verdic
     Some(column.line(view.name, pii))
 }
 
-async fn of_table(target: &Target, named: &str) -> Result<(RecordBatch, Option<Source>)> {
+async fn of_table(target: &Target, named: &str) -> Result<(RecordBatch, Known)> {
     let storage = target.storage()?;
     let (table, snapshot) = open(target, &storage, named).await?;
-    let mut scan = table.scan(&snapshot, None, None);
-    let (mut batches, mut read) = (Vec::new(), 0);
-    while read < ROWS {
-        let Some(batch) = scan.next().await? else { break };
-        read += batch.num_rows();
-        batches.push(batch);
-    }
-    let declared = declared(target, table.path()).await?;
-    let schema = batches.first().map_or_else(|| snapshot.schema(), RecordBatch::schema);
-    let batch = concat_batches(&schema, &batches).map_err(tidemill_privacy::PrivacyError::from)?;
-    Ok((batch, declared))
+    let known = known(target, table.path()).await?;
+    Ok((table.head(&snapshot, ROWS).await?, known))
 }
 
-/// The source of a table of rows, as the project in force declares it; `None` without a bus that knows the project,
-/// which is said.
-pub(super) async fn declared(target: &Target, table: &str) -> Result<Option<Source>> {
-    let source = match super::dataset::origin(table).split('/').collect::<Vec<_>>().as_slice() {
-        ["raw" | "clean" | "quarantine", project, source] => source.parse::<SourceName>().ok().zip(Some(*project)),
-        _ => None,
+/// What the project in force says of a table.
+#[derive(Default)]
+pub(super) struct Known {
+    /// The source whose rows it holds.
+    pub(super) source: Option<Source>,
+    /// What is said of personal data in its columns.
+    pub(super) said: BTreeMap<String, Declaration>,
+}
+
+/// What the project in force says of a table of rows, predictions or features; nothing without a bus that knows the
+/// project, which is said.
+pub(super) async fn known(target: &Target, table: &str) -> Result<Known> {
+    let path: Vec<&str> = super::dataset::origin(table).split('/').collect();
+    let [area @ ("raw" | "clean" | "quarantine" | "predictions" | "features"), owner, name, ..] = path.as_slice()
+    else {
+        return Ok(Known::default());
     };
-    let Some((source, project)) = source else { return Ok(None) };
     let spec = async { target.spec(&target.bus().await?).await };
-    match spec.await {
-        Ok(spec) if spec.project.as_str() == project => Ok(spec.sources.get(&source).cloned()),
-        Ok(_) => Ok(None),
-        Err(error) if target.instance.is_some() => Err(error),
+    let spec = match spec.await {
+        // Features lie under the name of their set, all others under that of the project.
+        Ok(spec) if *owner == (if *area == "features" { &spec.features.set } else { spec.project.as_str() }) => spec,
+        Ok(_) => return Ok(Known::default()),
+        Err(error) if target.instance.is_some() => return Err(error),
         Err(_) => {
             say("no project can be asked which columns are personal data; how their values look decides");
-            Ok(None)
+            return Ok(Known::default());
         }
+    };
+    if matches!(*area, "predictions" | "features") {
+        return Ok(Known { source: None, said: of_features(&spec) });
     }
+    let source = name.parse::<SourceName>().ok().and_then(|name| spec.sources.get(&name).cloned());
+    let said = source.as_ref().map(Source::declarations).unwrap_or_default();
+    Ok(Known { source, said })
+}
+
+/// What is said of the columns of the prediction log and of training sets: features, the key of the entity, and the rows
+/// that stand beside them for the checks of leaks.
+fn of_features(spec: &Spec) -> BTreeMap<String, Declaration> {
+    let features = &spec.features;
+    let beside = [
+        (training_set::ENTITY_PREFIX, &features.entity.source),
+        (training_set::OUTCOME_PREFIX, &features.label.source),
+    ];
+    let mut said = spec.feature_declarations();
+    for (prefix, source) in beside {
+        let declared = spec.sources.get(source).map(Source::declarations).unwrap_or_default();
+        said.extend(declared.into_iter().map(|(name, class)| (format!("{prefix}{name}"), class)));
+    }
+    let key = said.get(&features.entity.key).copied();
+    said.extend(
+        key.into_iter().flat_map(|class| [prediction_log::KEY, training_set::KEY].map(|key| (key.to_owned(), class))),
+    );
+    said
 }
 
 async fn of_file(path: &Path) -> Result<RecordBatch> {

@@ -3,18 +3,12 @@
 use super::output::say;
 use super::target::Target;
 use crate::error::Result;
-use arrow::array::{ArrayRef, StringArray};
 use clap::Args;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use tidemill_privacy::{ColumnView, HIDDEN, Masks, PrivacyError, classify};
+use serde_json::{Value, json};
+use tidemill_privacy::{HIDDEN, Masks};
 use tidemill_runtime::Teller;
 use tidemill_spec::Source;
-use tidemill_types::{Millis, columns};
-
-/// Rows of an answer from which masks are found.
-const LOOKED_AT: usize = 1_000;
+use tidemill_types::Millis;
 
 /// Whether personal data is shown.
 #[derive(Clone, Debug, Args)]
@@ -28,25 +22,33 @@ pub(super) struct Unmask {
 }
 
 impl Unmask {
-    /// What is masked in `rows`: the columns that the project calls personal, and those that look so and about which it
-    /// says nothing. With `--unmask` nothing is, and the audit log notes it.
-    pub(super) async fn masks(
-        &self,
-        target: &Target,
-        what: &str,
-        declared: Option<&Source>,
-        rows: &[Value],
-    ) -> Result<Masks> {
-        self.asked(target, what, masks(declared, rows)?).await
-    }
-
-    /// The same where what is masked has been found already.
+    /// What is masked of what was found. With `--unmask` nothing is, and the audit log notes it.
     pub(super) async fn asked(&self, target: &Target, what: &str, masks: Masks) -> Result<Masks> {
         if !self.unmask || masks.is_empty() {
             return Ok(masks);
         }
         note(target, what, &self.by, &masks).await?;
         Ok(Masks::default())
+    }
+
+    /// A dead letter with its event and bytes masked, or as it is, which is noted where that shows anything.
+    pub(super) async fn letter(
+        &self,
+        target: &Target,
+        what: &str,
+        declared: Option<&Source>,
+        shown: Value,
+    ) -> Result<Value> {
+        let masks = masks(declared, shown["event"].as_array().map_or(&[], Vec::as_slice))?;
+        let mut masked = shown.clone();
+        letter(&masks, &mut masked);
+        if !self.unmask {
+            return Ok(masked);
+        }
+        if masked != shown {
+            note(target, what, &self.by, &masks).await?;
+        }
+        Ok(shown)
     }
 
     /// The same for a stream of rows, which is noted once, before the first row.
@@ -72,65 +74,26 @@ impl Stream {
         }
         let inner: Vec<Value> = rows.iter().filter_map(|row| row.get(field).cloned()).collect();
         let masks = masks(Some(&self.declared), &inner)?;
-        for cell in rows.iter_mut().filter_map(|row| row.get_mut(field)) {
-            masks.json(cell);
-        }
+        rows.iter_mut().filter_map(|row| row.get_mut(field)).for_each(|cell| masks.event(cell));
         Ok(())
     }
 }
 
 /// Masks by the project and by the look of the values.
-pub(super) fn masks(declared: Option<&Source>, rows: &[Value]) -> Result<Masks> {
-    let mut masks = declared.map(Source::masks).unwrap_or_default();
-    let objects: Vec<&Map<String, Value>> = rows.iter().flat_map(objects).take(LOOKED_AT).collect();
-    let names: BTreeSet<&String> =
-        objects.iter().flat_map(|row| row.keys()).filter(|name| !name.starts_with(columns::PREFIX)).collect();
-    let text = |value: &Value| match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    };
-    let arrays: Vec<(&String, ArrayRef)> = names
-        .into_iter()
-        .map(|name| {
-            let cells: StringArray = objects.iter().map(|row| row.get(name).and_then(text)).collect();
-            (name, Arc::new(cells) as ArrayRef)
-        })
-        .collect();
-    let said = |name: &str| declared.and_then(|source| source.columns.get(name)?.pii);
-    let views: Vec<ColumnView<'_>> =
-        arrays.iter().map(|(name, values)| ColumnView { name, values, declared: said(name) }).collect();
-    let verdicts = classify(&views, 0).map_err(PrivacyError::from)?;
-    let suspicious = verdicts.into_iter().filter(|verdict| verdict.is_suspicious());
-    masks.extend(suspicious.filter_map(|verdict| Some((verdict.column, verdict.class?))).collect());
-    Ok(masks)
+fn masks(declared: Option<&Source>, rows: &[Value]) -> Result<Masks> {
+    Ok(Masks::of_rows(&declared.map(Source::declarations).unwrap_or_default(), rows)?)
 }
 
-/// The rows in a value: itself, or those of a list.
-fn objects(value: &Value) -> Vec<&Map<String, Value>> {
-    match value {
-        Value::Object(row) => vec![row],
-        Value::Array(rows) => rows.iter().filter_map(Value::as_object).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Masks the event and the bytes of a dead letter. A body that is no JSON is hidden, as its columns are not known.
-pub(super) fn letter(masks: &Masks, shown: &mut Value) {
-    if masks.is_empty() {
-        return;
-    }
+/// Masks the event and the bytes of a dead letter.
+fn letter(masks: &Masks, shown: &mut Value) {
     let Some(fields) = shown.as_object_mut() else { return };
     if let Some(event) = fields.get_mut("event") {
-        masks.json(event);
+        masks.event(event);
     }
     if let Some(Value::String(body)) = fields.get_mut("body") {
-        *body = match serde_json::from_str::<Value>(body) {
-            Ok(_) => masks.line(body),
-            Err(_) => body.lines().map(|line| masks.line(line)).collect::<Vec<_>>().join("\n"),
-        };
+        *body = masks.body(body, usize::MAX);
     }
-    if let Some(body) = fields.get_mut("body_base64") {
+    if let Some(body) = fields.get_mut("body_base64").filter(|_| !masks.is_empty()) {
         *body = HIDDEN.into();
     }
 }
@@ -159,14 +122,6 @@ async fn note(target: &Target, what: &str, by: &str, masks: &Masks) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_looks_personal_is_masked_though_nobody_has_declared_it() {
-        let rows: Vec<Value> =
-            (0..30).map(|n| json!({"email": format!("p{n}@example.org"), "n": n, "tm_event_id": "a@b.de"})).collect();
-        let masks = masks(None, &rows).unwrap();
-        assert_eq!(masks.columns().collect::<Vec<_>>(), ["email"]);
-    }
 
     #[test]
     fn bytes_of_a_letter_are_hidden_unless_they_are_rows() {

@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod cleaning;
+#[expect(unreachable_pub, dead_code, reason = "the test of the console needs more of it")]
+#[path = "../console/http.rs"]
+mod http;
 mod known_faults;
 mod letters;
+mod masks;
 mod personal;
 mod place;
 mod profiles;

@@ -96,6 +96,33 @@ impl Place {
         self.roles.push(tokio::spawn(async move { tidemill_validation::run(deps, stop).await.unwrap() }));
     }
 
+    /// Starts the console; no other service answers it. Gives where its pages are.
+    pub(crate) async fn start_console(&mut self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let bus = self.nats.bus().await.unwrap();
+        let nowhere = "http://127.0.0.1:9".to_owned();
+        let deps = tidemill_console::Deps {
+            registry: tidemill_registry::Registry::open(&bus).await.unwrap(),
+            bus,
+            storage: self.store.storage().clone(),
+            spec: Arc::clone(&self.spec),
+            addresses: tidemill_console::Addresses {
+                feature: nowhere.clone(),
+                training: nowhere.clone(),
+                evaluation: nowhere.clone(),
+                monitoring: nowhere,
+            },
+            traces_url: String::new(),
+            metrics: Metrics::new(),
+            recent: tidemill_telemetry::Recent::default(),
+            listener,
+        };
+        let stop = self.stop.clone();
+        self.roles.push(tokio::spawn(async move { tidemill_console::run(deps, stop).await.unwrap() }));
+        host
+    }
+
     /// Runs a command to its end.
     pub(crate) fn run(&self, command: &str) -> Output {
         self.run_with(command, "")
@@ -136,6 +163,12 @@ impl Place {
 
     /// Publishes messages one after the other, each with an id and a body, and waits until they are in the tables.
     pub(crate) async fn publish(&self, messages: &[(&str, String)]) {
+        self.send(messages).await;
+        self.caught_up().await;
+    }
+
+    /// Publishes messages one after the other, each with an id and a body.
+    pub(crate) async fn send(&self, messages: &[(&str, String)]) {
         let source = self.spec.sources.keys().next().unwrap();
         let subject = subjects::events(&self.spec.project, source);
         let message = |(id, body): &(&str, String)| {
@@ -150,7 +183,6 @@ impl Place {
         };
         let messages: Vec<Outgoing> = messages.iter().map(message).collect();
         BatchPublisher::new(&self.bus).publish(&messages).await.unwrap();
-        self.caught_up().await;
     }
 
     /// Waits until both tables hold everything that is on the bus.

@@ -42,6 +42,13 @@ pub struct ColumnFacts {
     pub max: Option<f64>,
 }
 
+impl ColumnFacts {
+    /// Counts and shares alone.
+    pub(super) fn without_values(&self) -> Self {
+        Self { mean: None, std_dev: None, min: None, median: None, max: None, ..self.clone() }
+    }
+}
+
 /// A column on both sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ColumnDiff {

@@ -104,12 +104,15 @@ impl TableDiff {
         self.columns.iter().filter(|column| column.differs)
     }
 
-    /// Shows values of rows as `shown` says, which is given the column and the value.
-    pub fn show_values(&mut self, shown: impl Fn(&str, &str) -> String) {
-        for column in &mut self.columns {
+    /// Masks some columns: their values are shown as `shown` says, which is given the column and the value, and numbers
+    /// that are values, or that one value can be told from, are left out.
+    pub fn mask(&mut self, is_masked: impl Fn(&str) -> bool, shown: impl Fn(&str, &str) -> String) {
+        for column in self.columns.iter_mut().filter(|column| is_masked(&column.name)) {
             for value in &mut column.new_values {
                 *value = shown(&column.name, value);
             }
+            column.left = column.left.without_values();
+            column.right = column.right.without_values();
         }
     }
 }

@@ -63,6 +63,14 @@ pub struct FeatureDrift {
     pub distribution: Option<Distribution>,
 }
 
+impl FeatureDrift {
+    /// Shows values as `shown` says: new categories, and the names of the cells.
+    pub fn show_values(&mut self, shown: impl Fn(&str) -> String) {
+        let cells = self.distribution.iter_mut().flat_map(|distribution| &mut distribution.cells);
+        self.new_categories.iter_mut().chain(cells).for_each(|value| *value = shown(value));
+    }
+}
+
 /// Rows of both sides over the same bins or values; one cell more than names, for missing values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distribution {

@@ -1,5 +1,5 @@
-//! *Dead letters*: refused events, newest first, with the reason and what became of each. Bodies are cut off and come
-//! one at a time.
+//! *Dead letters*: refused events, newest first, with the reason and what became of each. Bodies are masked, cut off and
+//! come one at a time.
 
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -13,6 +13,8 @@ use std::time::Duration;
 use tidemill_bus::{Entry, Kv, KvSpec, Message, OrderedReader};
 use tidemill_contracts::letters::{BUCKET, LetterEntry, LetterState, key};
 use tidemill_contracts::{headers, subjects};
+use tidemill_privacy::{Masks, rows_of};
+use tidemill_spec::Source;
 use tidemill_types::{Millis, SourceName};
 
 /// Letters read for one page, and bytes of them.
@@ -264,6 +266,8 @@ pub(in crate::pages) struct One {
     became: Option<LetterEntry>,
     headers: BTreeMap<String, String>,
     body: Option<String>,
+    /// Columns that are masked in the body.
+    masked: Vec<String>,
     cut: bool,
 }
 
@@ -281,10 +285,13 @@ impl Page for One {
         if !message.subject.starts_with(&format!("tm.dead.{}.", app.project())) {
             return Err(missing());
         }
-        let text = std::str::from_utf8(&message.payload).ok();
         let became = became(app, std::slice::from_ref(&message)).await?.remove(&message.seq);
+        let letter = Letter::of(&message, became.as_ref());
+        let source = letter.source.parse::<SourceName>().ok().and_then(|name| app.spec.sources.get(&name));
+        let text = std::str::from_utf8(&message.payload).ok();
+        let masks = text.map(|text| masks(source, text)).transpose()?.unwrap_or_default();
         Ok(Self {
-            letter: Letter::of(&message, became.as_ref()),
+            letter,
             became,
             headers: message
                 .headers
@@ -292,7 +299,8 @@ impl Page for One {
                 .map(|(name, value)| (name.to_owned(), value.chars().take(300).collect()))
                 .collect(),
             cut: text.is_some_and(|text| text.chars().count() > BODY),
-            body: text.map(|text| text.chars().take(BODY).collect()),
+            body: text.map(|text| masks.body(text, BODY)),
+            masked: masks.columns().map(str::to_owned).collect(),
         })
     }
 
@@ -316,8 +324,9 @@ impl Page for One {
             ("Refused at", format::time(letter.at)),
             ("Size", html! { (format::bytes(letter.bytes as u64)) }),
         ];
-        let note =
-            if self.cut { format!("the first {} characters", format::count(BODY as u64)) } else { String::new() };
+        let cut = self.cut.then(|| format!("the first {} characters", format::count(BODY as u64)));
+        let masked = (!self.masked.is_empty()).then(|| format!("masked: {}", self.masked.join(", ")));
+        let note = cut.into_iter().chain(masked).collect::<Vec<_>>().join("; ");
         html! {
             p.crumbs { a href="/dead" { "Dead letters" } " / " (letter.seq) }
             (layout::panel("What and why", "", &layout::facts(&facts)))
@@ -349,6 +358,12 @@ impl One {
             }
         }
     }
+}
+
+/// What is masked in the body of a letter: what the project calls personal, and what looks so.
+fn masks(source: Option<&Source>, body: &str) -> Result<Masks> {
+    let declared = source.map(Source::declarations).unwrap_or_default();
+    Ok(Masks::of_rows(&declared, &rows_of(body))?)
 }
 
 /// Letters of these numbers, as far as they come in time.

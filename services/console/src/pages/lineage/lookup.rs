@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidemill_conform::{Limits, decode_stream, encode_stream};
+use tidemill_privacy::Masks;
 use tidemill_types::Millis;
 
 /// Columns of the contract beside the features.
@@ -68,7 +69,7 @@ impl Page for Lookup {
                 let kind = kind.map_or(DataType::Utf8, |column| column.kind.arrow());
                 let answer = app.read_online(question(&key_column, key, &kind, at)?, WITHIN).await?;
                 let newest = answer.newest_known_ms.into_iter().map(|(source, at)| (source, Millis(at))).collect();
-                Some(vector(&answer.rows, answer.plan_digest, newest)?)
+                Some(vector(&answer.rows, answer.plan_digest, newest, &app.spec.feature_masks())?)
             }
         };
         Ok(Self { key_column, key: key.map(str::to_owned), as_of: as_of.map(str::to_owned), vector })
@@ -146,8 +147,8 @@ fn question(column: &str, key: &str, kind: &DataType, at: Option<Millis>) -> Res
     encode_stream(&[batch]).map_err(damaged)
 }
 
-/// The one row of an answer.
-fn vector(rows: &[u8], plan_digest: String, newest_known: BTreeMap<String, Millis>) -> Result<Vector> {
+/// The one row of an answer, what is personal in it masked.
+fn vector(rows: &[u8], plan_digest: String, newest_known: BTreeMap<String, Millis>, masks: &Masks) -> Result<Vector> {
     let batches = decode_stream(rows, &Limits::default()).map_err(|refused| damaged(refused.reason))?;
     let batch = batches.first().ok_or_else(|| damaged("no batch"))?;
     if batch.num_rows() != 1 {
@@ -169,7 +170,7 @@ fn vector(rows: &[u8], plan_digest: String, newest_known: BTreeMap<String, Milli
                 let numbers = cast(array, &DataType::Int64).map_err(damaged)?;
                 as_of = text(&numbers)?.and_then(|number| number.parse().ok()).map(Millis);
             }
-            name => features.push((name.to_owned(), text(array)?)),
+            name => features.push((name.to_owned(), text(array)?.map(|value| masks.text(name, &value)))),
         }
     }
     Ok(Vector { status, as_of, plan_digest, newest_known, features })
@@ -179,15 +180,20 @@ fn vector(rows: &[u8], plan_digest: String, newest_known: BTreeMap<String, Milli
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use tidemill_privacy::PiiClass;
 
     #[test]
     fn a_key_of_another_type_is_refused() {
         assert!(question("flight_id", "abc", &DataType::Int32, None).is_err());
         assert!(question("flight_id", "99999999999", &DataType::Int32, None).is_err());
         let bytes = question("flight_id", "42", &DataType::Int32, Some(Millis(7))).unwrap();
-        let found = vector(&bytes, "plan".into(), BTreeMap::new()).unwrap();
+        let vector = |rows: &[u8], masks: &Masks| vector(rows, "plan".into(), BTreeMap::new(), masks);
+        let found = vector(&bytes, &Masks::default()).unwrap();
         assert_eq!(found.features, [("flight_id".to_owned(), Some("42".to_owned()))]);
         assert_eq!(found.as_of, Some(Millis(7)));
-        assert!(vector(b"nonsense", "plan".into(), BTreeMap::new()).is_err());
+        assert!(vector(b"nonsense", &Masks::default()).is_err());
+        let masks = [("flight_id".to_owned(), PiiClass::NationalId)].into_iter().collect();
+        let found = vector(&bytes, &masks).unwrap();
+        assert_eq!(found.features[0].1.as_deref(), Some("***"), "a key that is a person's is not shown");
     }
 }

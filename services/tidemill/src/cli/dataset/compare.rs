@@ -1,6 +1,6 @@
 //! `dataset at` and `dataset diff`.
 
-use super::{pinned, stale};
+use super::{masked, pinned, stale};
 use crate::cli::classify;
 use crate::cli::output::{Output, next, say};
 use crate::cli::target::Target;
@@ -81,11 +81,9 @@ pub(super) async fn diff(target: &Target, storage: &Storage, out: Output, args: 
     let ((a, old), (b, new)) = (side(&left), side(&right));
     let mut found =
         tidemill_dataset::diff::diff(Side { table: &a, snapshot: &old }, Side { table: &b, snapshot: &new }).await?;
-    // New values are shown as rows are.
-    if let Some(declared) = classify::declared(target, a.path()).await? {
-        let masks = declared.masks();
-        found.show_values(|column, value| masks.text(column, value));
-    }
+    // Values are shown as those of rows are.
+    let masks = masked::found(&b, &new, &classify::known(target, b.path()).await?).await?;
+    found.mask(|column| masks.covers(column), |column, value| masks.text(column, value));
     let hashes = match args.hash {
         false => None,
         true => Some((a.content_hash(&old, None).await?.hash, b.content_hash(&new, None).await?.hash)),

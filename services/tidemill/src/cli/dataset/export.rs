@@ -1,6 +1,7 @@
 //! `dataset export`: a version of a table as a file. Rows flow through; the table is never held whole.
 
 use super::{is_standard, masked, pinned};
+use crate::cli::classify;
 use crate::cli::masking::Unmask;
 use crate::cli::output::{Output, next, say};
 use crate::cli::rows;
@@ -129,7 +130,8 @@ pub(super) async fn run(target: &Target, storage: &Storage, out: Output, args: &
             schema.project(&wanted).map_err(std::io::Error::other)?
         }
     };
-    let masks = masked::masks(target, &table, &snapshot, &schema, &args.unmask).await?;
+    let known = classify::known(target, table.path()).await?;
+    let masks = masked::masks(target, (&table, &snapshot), &known, &schema, &args.unmask).await?;
     let schema = masked::schema(&schema, &masks);
     let between = args.known_by.map(|instant| Between {
         column: columns::KNOWN_AT.to_owned(),

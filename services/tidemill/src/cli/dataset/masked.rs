@@ -1,8 +1,8 @@
 //! Rows of a table with their personal columns masked, batch by batch. A masked column holds text, whatever it held.
 
+use crate::cli::classify::Known;
 use crate::cli::masking::Unmask;
 use crate::cli::target::Target;
-use crate::cli::{classify, masking, rows};
 use crate::error::Result;
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -10,29 +10,23 @@ use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::sync::Arc;
 use tidemill_dataset::{Snapshot, Table};
-use tidemill_privacy::{Masks, PiiClass, mask};
+use tidemill_privacy::{LOOKED_AT, Masks, PiiClass, mask};
 
-/// Rows from which it is found what looks personal.
-const LOOKED_AT: usize = 1_000;
+/// What is masked in a table: what the project calls personal, by what it says of the table, and what looks so in the
+/// first rows. All columns are looked at, also those that are not asked for, as neighbours say what a column is.
+pub(super) async fn found(table: &Table, snapshot: &Snapshot, known: &Known) -> Result<Masks> {
+    Ok(Masks::of_columns(&known.said, &table.head(snapshot, LOOKED_AT).await?)?)
+}
 
-/// What is masked of the columns of a schema: what the project calls personal, and what looks so in the first rows of
-/// the table. All columns are looked at, also those that are not asked for, as neighbours say what a column is.
+/// The same for the columns of a schema, or nothing where personal data is asked for, which is noted.
 pub(super) async fn masks(
     target: &Target,
-    table: &Table,
-    snapshot: &Snapshot,
+    (table, snapshot): (&Table, &Snapshot),
+    known: &Known,
     schema: &Schema,
     unmask: &Unmask,
 ) -> Result<Masks> {
-    let declared = classify::declared(target, table.path()).await?;
-    let mut first = Vec::new();
-    let mut scan = table.scan(snapshot, None, None);
-    while first.len() < LOOKED_AT {
-        let Some(batch) = scan.next().await? else { break };
-        let missing = LOOKED_AT - first.len();
-        first.extend(rows::to_json(&[batch.slice(0, missing.min(batch.num_rows()))])?);
-    }
-    let found = masking::masks(declared.as_ref(), &first)?.of(|column| schema.index_of(column).is_ok());
+    let found = found(table, snapshot, known).await?.of(|column| schema.index_of(column).is_ok());
     unmask.asked(target, table.path(), found).await
 }
 

@@ -12,6 +12,7 @@ mod tags;
 mod upkeep;
 mod verify;
 
+use super::classify::Known;
 use super::masking::Unmask;
 use super::output::{Output, next};
 use super::rows;
@@ -227,9 +228,9 @@ async fn show(
     }
     let path = table.path();
     let asked = wanted > 0 || target.instance.is_some();
-    let declared = if asked { super::classify::declared(target, path).await? } else { None };
+    let known = if asked { super::classify::known(target, path).await? } else { Known::default() };
     if wanted > 0 {
-        let masks = unmask.masks(target, path, declared.as_ref(), &sample).await?;
+        let masks = masked::masks(target, (table, snapshot), &known, &schema, unmask).await?;
         sample.iter_mut().for_each(|row| masks.json(row));
     }
     let mut shown = json!({
@@ -243,7 +244,7 @@ async fn show(
         "versions": table.history(versions).await?.iter().map(version).collect::<Vec<_>>(),
     });
     if let Some(fields) = shown.as_object_mut() {
-        let about = declared.map(|source| source.about()).unwrap_or_default();
+        let about = known.source.map(|source| source.about()).unwrap_or_default();
         if !about.is_empty() {
             let said = about.into_iter().map(|(key, text)| (key.to_owned(), text.into()));
             fields.insert("source".to_owned(), Value::Object(said.collect()));

@@ -6,7 +6,7 @@ mod letters;
 mod replay;
 mod summary;
 
-use super::masking::{self, Unmask};
+use super::masking::Unmask;
 use super::output::{Output, next};
 use super::target::Target;
 use crate::error::Result;
@@ -142,13 +142,10 @@ pub(super) async fn run(target: &Target, out: Output, command: DeadCommand) -> R
         DeadCommand::Show { seq, unmask } => {
             let letter = letters::one(&bus, seq).await?;
             book.turn_to(std::iter::once(seq)).await?;
-            let mut shown = letters::shown(&letter, &book);
+            let shown = letters::shown(&letter, &book);
             let spec = target.spec(&bus).await?;
             let declared = letters::source_of(&project, &letter).and_then(|source| spec.sources.get(&source));
-            let rows = shown["event"].as_array().cloned().unwrap_or_default();
-            let masks = unmask.masks(target, &format!("dead letter {seq}"), declared, &rows).await?;
-            masking::letter(&masks, &mut shown);
-            out.record(&shown)?;
+            out.record(&unmask.letter(target, &format!("dead letter {seq}"), declared, shown).await?)?;
             next(&format!("mend the event in a file, then: tidemill dead replay {seq} --file mended.json"));
             Ok(0)
         }

@@ -1,6 +1,6 @@
 //! Tables of an instance: stored profiles of commits, merged, and rows drawn from the table for what needs rows.
 
-use super::super::classify::declared;
+use super::super::classify::known;
 use super::super::target::Target;
 use super::{Bound, ProfileArgs};
 use crate::error::{Error, Result};
@@ -36,8 +36,8 @@ pub(super) async fn profile(target: &Target, args: &ProfileArgs) -> Result<(Expl
         let text = format!("{}: profiles are stored for clean tables only, such as clean/flights/weather", args.what);
         return Err(Error::Usage(text));
     };
-    let declared = declared(target, &args.what).await?;
-    merged(&target.storage()?, (&project, &source), args, declared.as_ref()).await
+    let known = known(target, &args.what).await?;
+    merged(&target.storage()?, (&project, &source), args, known.source.as_ref()).await
 }
 
 async fn merged(
@@ -97,15 +97,11 @@ async fn merged(
 /// validation keeps no value.
 fn personal(profile: &TableProfile, declared: Option<&Source>) -> BTreeMap<String, Declaration> {
     if let Some(source) = declared {
-        let said = source.columns.iter().filter_map(|(name, column)| Some((name.clone(), column.pii?)));
-        return said.collect();
+        return source.declarations();
     }
-    let withheld = |column: &&ColumnProfile| {
-        column.present() > 0 && column.topk.entries().is_empty() && column.extremes.low().is_empty()
-    };
     // Of which class is not known, and does not matter: nothing of them is shown.
     let hidden = |column: &ColumnProfile| (column.name.clone(), Declaration::Class(PiiClass::FreeText));
-    profile.columns.iter().filter(withheld).map(hidden).collect()
+    profile.columns.iter().filter(|column| column.is_withheld()).map(hidden).collect()
 }
 
 /// Drawn rows, as what they tell.
