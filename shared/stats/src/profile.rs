@@ -150,7 +150,7 @@ impl ColumnProfile {
             && self.present() > self.infs
             && self.topk.entries().is_empty()
             && self.extremes.low().is_empty()
-            && self.moments.count == 0
+            && self.quantiles.count() == 0
     }
 
     /// Rows with a value: neither null nor NaN.
