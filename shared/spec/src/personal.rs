@@ -71,8 +71,8 @@ impl Spec {
     fn passed_on(&self, definition: &Definition) -> Option<Declaration> {
         let (expr, kind) = (definition.expr().trim(), definition.kind());
         let read = columns_of(expr).unwrap_or_default();
-        let passed = read.iter().filter(|name| kind == FeatureKind::Category || expr == name.as_str());
-        passed.filter_map(|name| self.of_name(name, kind)).next()
+        let mut passed = read.iter().filter(|name| kind == FeatureKind::Category || expr == name.as_str());
+        passed.find_map(|name| self.of_name(name, kind))
     }
 
     /// The class of what a name in an expression stands for: a column of the entity, or an output of an operator.

@@ -128,10 +128,14 @@ pub(super) async fn known(target: &Target, table: &str) -> Result<Known> {
     else {
         return Ok(Known::default());
     };
+    // Features lie under the name of their set, all others under that of the project.
+    let is_theirs = |spec: &Spec| match *area {
+        "features" => spec.features.set == *owner,
+        _ => spec.project.as_str() == *owner,
+    };
     let spec = async { target.spec(&target.bus().await?).await };
     let spec = match spec.await {
-        // Features lie under the name of their set, all others under that of the project.
-        Ok(spec) if *owner == (if *area == "features" { &spec.features.set } else { spec.project.as_str() }) => spec,
+        Ok(spec) if is_theirs(&spec) => spec,
         Ok(_) => return Ok(Known::default()),
         Err(error) if target.instance.is_some() => return Err(error),
         Err(_) => {
