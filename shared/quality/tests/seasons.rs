@@ -6,6 +6,7 @@ use serde_json::json;
 use std::sync::Arc;
 use tidemill_quality::{CommitMemory, Memory, RuleResult, Rules};
 use tidemill_spec::{Rule, Source, read_yaml};
+use tidemill_stats::random::Random;
 
 const HOUR: i64 = 3_600_000;
 /// Monday 2024-01-01.
@@ -128,4 +129,97 @@ fn nulls_are_judged_by_deviation_and_not_by_level() {
     let after = commit(&rules, &mut commits, &batch(&hour(10 * 24 + 10, "")));
     let observed = after.observed.unwrap();
     assert!(after.failed == 1 && observed.contains("share of nulls"), "{observed}");
+}
+
+const WEEK: i64 = 168;
+
+/// A row at an instant of its own, far from those of `hour`.
+fn astray(hours: i64) -> (i64, &'static str, Option<f64>) {
+    (BEGIN + hours * HOUR, "A", Some(1.0))
+}
+
+#[test]
+fn no_instant_however_far_off_changes_what_is_judged_or_remembered() {
+    let rules = rules(VOLUME);
+    for seed in 0..4 {
+        let mut random = Random::new(seed);
+        let mut below = |end: i64| random.below(end as usize) as i64;
+        let (mut plain, mut disturbed) = (CommitMemory::new(&rules), CommitMemory::new(&rules));
+        let mut all = Vec::new();
+        let silent = 6 * WEEK + 8 + below(12);
+        let mut failed = 0;
+        for nth in 0..7 * WEEK {
+            let rows = hour(nth, if nth == silent { "A" } else { "" });
+            let mut more = rows.clone();
+            let count = if nth > 0 && below(10) == 0 { 1 + below(3) } else { 0 };
+            for _ in 0..count {
+                // Ten weeks to a century before or after: more than rules remember.
+                let off = 10 * WEEK + below(5_200 * WEEK);
+                more.push(astray(if below(2) == 0 { nth + off } else { -off }));
+            }
+            let expected = commit(&rules, &mut plain, &batch(&rows));
+            let found = commit(&rules, &mut disturbed, &batch(&more));
+            assert_eq!(found.failed, expected.failed, "seed {seed}, hour {nth}: {:?}", found.observed);
+            let told = found.observed.is_some_and(|text| text.contains(&format!("{count} rows too far from all others")));
+            assert_eq!(told, count > 0, "seed {seed}, hour {nth}");
+            failed += found.failed;
+            all.extend(more);
+        }
+        assert_eq!(failed, 1, "seed {seed}: only the silent hour");
+        // A restart reads everything again, wrong instants included.
+        let mut again = CommitMemory::new(&rules);
+        again.remember(&rules, &batch(&all)).unwrap();
+        let next = batch(&hour(7 * WEEK + 3, "A"));
+        assert_eq!(commit(&rules, &mut again, &next).failed, commit(&rules, &mut plain, &next).failed, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_wrong_instant_in_the_very_first_row_does_not_hide_the_rest() {
+    for wrong in [-3_000 * WEEK, 4_000 * WEEK] {
+        let rules = rules(VOLUME);
+        let mut commits = CommitMemory::new(&rules);
+        commit(&rules, &mut commits, &batch(&[astray(wrong)]));
+        for nth in 0..6 * WEEK + 12 {
+            let result = commit(&rules, &mut commits, &batch(&hour(nth, "")));
+            assert_eq!(result.failed, 0, "hour {nth}: {:?}", result.observed);
+        }
+        commit(&rules, &mut commits, &batch(&hour(6 * WEEK + 12, "A")));
+        assert_eq!(commit(&rules, &mut commits, &batch(&hour(6 * WEEK + 13, ""))).failed, 1);
+    }
+}
+
+#[test]
+fn a_source_that_was_silent_for_longer_than_the_memory_is_followed_again() {
+    let rules = rules(VOLUME);
+    let mut commits = CommitMemory::new(&rules);
+    for nth in 0..6 * WEEK {
+        commit(&rules, &mut commits, &batch(&hour(nth, "")));
+    }
+    let back = 40 * WEEK;
+    let mut told = Vec::new();
+    for nth in back..back + 6 * WEEK + 12 {
+        let result = commit(&rules, &mut commits, &batch(&hour(nth, "")));
+        told.extend(result.observed.filter(|_| result.failed > 0));
+    }
+    assert!(told.len() == 1 && told[0].contains("nothing from 2024-02-11T23"), "the silence alone: {told:?}");
+    commit(&rules, &mut commits, &batch(&hour(back + 6 * WEEK + 12, "A")));
+    assert_eq!(commit(&rules, &mut commits, &batch(&hour(back + 6 * WEEK + 13, ""))).failed, 1);
+}
+
+#[test]
+fn history_that_is_loaded_late_only_pauses_the_judgement() {
+    let rules = rules(VOLUME);
+    let mut commits = CommitMemory::new(&rules);
+    for nth in 0..6 * WEEK {
+        commit(&rules, &mut commits, &batch(&hour(nth, "")));
+    }
+    let old: Vec<_> = (-60 * WEEK..-50 * WEEK).flat_map(|nth| hour(nth, "")).collect();
+    commit(&rules, &mut commits, &batch(&old));
+    for nth in 6 * WEEK..7 * WEEK {
+        let result = commit(&rules, &mut commits, &batch(&hour(nth, "")));
+        assert_eq!(result.failed, 0, "hour {nth}: {:?}", result.observed);
+    }
+    commit(&rules, &mut commits, &batch(&hour(7 * WEEK + 12, "A")));
+    assert!(commit(&rules, &mut commits, &batch(&hour(7 * WEEK + 13, ""))).failed == 1, "what was usual is still known");
 }

@@ -37,17 +37,18 @@ impl CommitCheck for Distribution {
             Bins::Edges(edges) => binned(array, edges)?,
             Bins::Values(values) => named(array, values)?,
         };
-        let index = psi(&self.counts, &actual).map_err(statistics)?;
+        let index = psi(&self.counts, &actual).map_err(of_statistics)?;
         let used = self.counts.iter().zip(&actual).filter(|(e, a)| **e + **a > 0).count() as u64;
         let (n, m) = (self.counts.iter().sum(), actual.iter().sum());
-        let critical = psi_critical(used, n, m).map_err(statistics)?;
+        let critical = psi_critical(used, n, m).map_err(of_statistics)?;
         let limit = critical.max(self.at_least);
         let observed = format!("PSI {} with a limit of {}", shown(index), shown(limit));
         Ok(Some(Finding { holds: index <= limit, observed }))
     }
 }
 
-fn statistics(error: tidemill_stats::Error) -> QualityError {
+/// A refusal of the statistics behind a rule.
+pub(crate) fn of_statistics(error: tidemill_stats::Error) -> QualityError {
     QualityError::Batch(error.to_string())
 }
 

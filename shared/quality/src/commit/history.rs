@@ -1,6 +1,6 @@
 //! What earlier commits were like.
 
-use super::seasonal::Seasons;
+use super::eras::Eras;
 use crate::error::QualityError;
 use crate::memory::{MemoryCheck, key_hashes};
 use crate::rule::{CompiledRule, Judge, Rules};
@@ -20,7 +20,7 @@ const VALUES: usize = 4_000_000;
 pub struct CommitMemory {
     /// Accepted rows of earlier commits, the newest first.
     sizes: VecDeque<u64>,
-    seasons: BTreeMap<usize, Seasons>,
+    eras: BTreeMap<usize, Eras>,
     others: BTreeMap<usize, Others>,
 }
 
@@ -40,7 +40,7 @@ impl CommitMemory {
         for (place, rule) in rules.rules.iter().enumerate() {
             match &rule.judge {
                 Judge::Commit(check) if check.seasonal().is_some() => {
-                    memory.seasons.insert(place, Seasons::default());
+                    memory.eras.insert(place, Eras::default());
                 }
                 Judge::Memory(MemoryCheck::Refers { .. }) => {
                     memory.others.insert(place, Others::default());
@@ -72,12 +72,12 @@ impl CommitMemory {
     /// # Errors
     /// A batch without the columns of the rules.
     pub fn remember(&mut self, rules: &Rules, accepted: &RecordBatch) -> Result<(), QualityError> {
-        for (place, seasons) in &mut self.seasons {
+        for (place, eras) in &mut self.eras {
             let rule = &rules.rules[*place];
             if let Judge::Commit(check) = &rule.judge
                 && let Some(seasonal) = check.seasonal()
             {
-                seasonal.remember(seasons, &rule.looked_at(accepted)?)?;
+                seasonal.remember(eras, &rule.looked_at(accepted)?)?;
             }
         }
         Ok(())
@@ -109,8 +109,8 @@ impl CommitMemory {
         self.sizes.iter().copied()
     }
 
-    pub(super) fn seasons(&self, place: usize) -> Option<&Seasons> {
-        self.seasons.get(&place)
+    pub(super) fn eras(&self, place: usize) -> Option<&Eras> {
+        self.eras.get(&place)
     }
 
     /// Whether a value of the rule at `place` stands in the other source; none when that is not known.

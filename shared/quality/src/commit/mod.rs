@@ -5,15 +5,16 @@
 
 mod compile;
 mod distribution;
+mod eras;
 mod history;
 mod seasonal;
 mod shape;
 mod statistics;
 
 pub(crate) use compile::compile;
-pub(crate) use distribution::binned;
+pub(crate) use distribution::{binned, of_statistics};
 pub use history::CommitMemory;
-pub(crate) use statistics::{present, quantile};
+pub(crate) use statistics::{missing, present, quantile};
 
 use crate::error::QualityError;
 use arrow::array::RecordBatch;

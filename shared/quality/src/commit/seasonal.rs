@@ -4,8 +4,9 @@
 //! lateness; it is then held against the same season of earlier periods: by how many robust standard deviations it is
 //! off their median. The scale is 1.4826 times the median absolute deviation, and never below what counting alone
 //! scatters (a Poisson count, a binomial share), so that few rows give no alarm. Periods without any row count as
-//! zero, which is the point.
+//! zero, which is the point. What instants far from all others do is decided by [`super::eras`].
 
+use super::eras::{Cell, Era, Eras, LEAST, Lengths};
 use super::statistics::quantile;
 use super::{CommitCheck, CommitMemory, Finding, shown};
 use crate::error::QualityError;
@@ -19,29 +20,10 @@ use tidemill_spec::Season;
 use tidemill_types::Millis;
 
 const HOUR: i64 = 3_600_000;
-/// Earlier periods of a season needed before one is judged.
-const LEAST: usize = 4;
-/// Segments told apart; rows of others count together.
-const SEGMENTS: usize = 1_000;
 /// Periods judged in one commit at most, the newest.
 const JUDGED: i64 = 20_000;
 /// Deviations told in words.
 const TOLD: usize = 3;
-
-/// Rows of one segment in one period.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Cell {
-    rows: u64,
-    nulls: u64,
-}
-
-/// Counted periods by segment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Seasons {
-    segments: BTreeMap<String, BTreeMap<i64, Cell>>,
-    first: Option<i64>,
-    newest: Option<i64>,
-}
 
 /// The rule.
 #[derive(Clone, Debug)]
@@ -55,6 +37,13 @@ pub(crate) struct Seasonal {
     pub(super) lateness: i64,
 }
 
+/// Instants that lie too far from all others to be counted.
+#[derive(Default)]
+struct Astray {
+    rows: u64,
+    first: Option<i64>,
+}
+
 /// A period that is not as usual.
 struct Deviation {
     score: f64,
@@ -66,78 +55,71 @@ impl Seasonal {
         [Some(&self.event_time), self.column.as_ref(), self.by.as_ref()].into_iter().flatten().map(String::as_str)
     }
 
-    /// Length of a period, and after how many the season comes again.
-    fn lengths(&self) -> (i64, i64) {
-        match self.season {
+    fn lengths(&self) -> Lengths {
+        let (period, season) = match self.season {
             Season::HourOfDay => (HOUR, 24),
             Season::HourOfWeek => (HOUR, 168),
             Season::DayOfWeek => (DAY, 7),
-        }
+        };
+        Lengths { period, season, memory: season * (self.cycles as i64 + 1) + self.lateness / period + 1 }
     }
 
     /// Counts rows, and forgets periods that no later one is compared with.
-    pub(super) fn remember(&self, seasons: &mut Seasons, rows: &RecordBatch) -> Result<(), QualityError> {
-        self.count(seasons, rows)?;
-        self.forget(seasons);
+    pub(super) fn remember(&self, eras: &mut Eras, rows: &RecordBatch) -> Result<(), QualityError> {
+        self.count(eras, rows)?;
+        eras.look_on();
+        eras.forget(&self.lengths());
         Ok(())
     }
 
-    fn forget(&self, seasons: &mut Seasons) {
-        let (length, repeat) = self.lengths();
-        let kept = repeat * (self.cycles as i64 + 1) + self.lateness / length + 1;
-        let Some(newest) = seasons.newest else {
-            return;
-        };
-        let oldest = newest.div_euclid(length) - kept;
-        for periods in seasons.segments.values_mut() {
-            // `split_off` would move what stays; usually nothing goes.
-            while periods.first_key_value().is_some_and(|(period, _)| *period < oldest) {
-                periods.pop_first();
-            }
-        }
-    }
-
-    fn count(&self, seasons: &mut Seasons, rows: &RecordBatch) -> Result<(), QualityError> {
+    fn count(&self, eras: &mut Eras, rows: &RecordBatch) -> Result<Astray, QualityError> {
         let at = instants(column(rows, &self.event_time)?)?;
         let segments = self.by.as_ref().map(|by| Ok::<_, QualityError>(cast(column(rows, by)?, &DataType::Utf8)?));
         let segments: Option<ArrayRef> = segments.transpose()?;
         let measured = self.column.as_ref().map(|name| column(rows, name)).transpose()?;
-        let length = self.lengths().0;
+        let lengths = self.lengths();
+        let mut astray = Astray::default();
         for (row, instant) in at.iter().enumerate().filter_map(|(row, at)| Some((row, at?))) {
             let segment = segments
                 .as_ref()
                 .map_or("", |texts| if texts.is_null(row) { "(null)" } else { texts.as_string::<i32>().value(row) });
-            let period = instant.div_euclid(length);
-            let cell = seasons.cell(segment, period);
-            cell.rows += 1;
-            cell.nulls += u64::from(measured.is_some_and(|array| array.is_null(row)));
-            seasons.first = Some(seasons.first.map_or(period, |first| first.min(period)));
-            seasons.newest = Some(seasons.newest.map_or(instant, |newest| newest.max(instant)));
+            if !eras.count(segment, instant, measured.is_some_and(|array| array.is_null(row)), &lengths) {
+                astray.rows += 1;
+                astray.first.get_or_insert(instant);
+            }
         }
-        Ok(())
+        Ok(astray)
     }
 
     /// Periods that end by `newest` less the lateness.
     fn closed_until(&self, newest: i64) -> i64 {
-        (newest - self.lateness).div_euclid(self.lengths().0)
+        newest.saturating_sub(self.lateness).div_euclid(self.lengths().period)
     }
 
-    fn deviations(&self, before: Option<i64>, seasons: &Seasons) -> (usize, Vec<Deviation>) {
-        let (Some(newest), Some(first)) = (seasons.newest, seasons.first) else {
-            return (0, Vec::new());
-        };
-        let until = self.closed_until(newest);
-        let from = before.map_or(first, |before| self.closed_until(before)).max(until - JUDGED);
+    /// Periods judged, and what is not as usual, the worst first.
+    fn deviations(&self, before: &Eras, eras: &Eras) -> (usize, Vec<Deviation>) {
         let (mut judged, mut found) = (0, Vec::new());
-        for (segment, periods) in &seasons.segments {
-            for period in from..until {
-                if let Some(deviation) = self.judge_period(segment, periods, period, first, &mut judged) {
-                    found.push(deviation);
-                }
-            }
+        for era in eras.both() {
+            self.judge_era(before, era, &mut judged, &mut found);
+        }
+        if let Some((last, next)) = eras.gap() {
+            judged += 1;
+            let text = format!("nothing from {} to {}", Millis(last), Millis(next));
+            found.push(Deviation { score: f64::INFINITY, text });
         }
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         (judged, found)
+    }
+
+    /// Judges the periods of an era that have closed since.
+    fn judge_era(&self, before: &Eras, era: &Era, judged: &mut usize, found: &mut Vec<Deviation>) {
+        let until = self.closed_until(era.newest);
+        let known = before.newest_of(era, &self.lengths());
+        let from = known.map_or(era.first, |newest| self.closed_until(newest)).max(until - JUDGED);
+        for (segment, periods) in &era.segments {
+            let each = (from..until).filter_map(|period| self.judge_period(segment, periods, period, era.first, judged));
+            found.extend(each);
+        }
     }
 
     fn judge_period(
@@ -148,9 +130,9 @@ impl Seasonal {
         first: i64,
         judged: &mut usize,
     ) -> Option<Deviation> {
-        let (length, repeat) = self.lengths();
+        let Lengths { period: length, season, .. } = self.lengths();
         let cell = |period: i64| periods.get(&period).copied().unwrap_or_default();
-        let earlier = (1..=self.cycles as i64).map(|back| period - back * repeat).take_while(|p| *p >= first);
+        let earlier = (1..=self.cycles as i64).map(|back| period - back * season).take_while(|p| *p >= first);
         let now = cell(period);
         let (value, floor, mut usual): (f64, f64, Vec<f64>) = if self.column.is_some() {
             let usual: Vec<f64> =
@@ -175,37 +157,32 @@ impl Seasonal {
         let score = (value - middle).abs() / scale;
         (score > self.deviation).then(|| Deviation {
             score,
-            text: format!("{segment} {}: {}, usually {}", Millis(period * length), shown(value), shown(middle))
+            text: format!("{segment} {}: {}, usually {}", Millis(period.saturating_mul(length)), shown(value), shown(middle))
                 .trim_start()
                 .to_owned(),
         })
     }
 }
 
-impl Seasons {
-    fn cell(&mut self, segment: &str, period: i64) -> &mut Cell {
-        let is_full = self.segments.len() >= SEGMENTS && !self.segments.contains_key(segment);
-        let name = if is_full { "(others)" } else { segment };
-        self.segments.entry(name.to_owned()).or_default().entry(period).or_default()
-    }
-}
-
 impl CommitCheck for Seasonal {
     fn judge(&self, rows: &RecordBatch, memory: &CommitMemory, place: usize) -> Result<Option<Finding>, QualityError> {
-        let mut seasons = memory.seasons(place).cloned().unwrap_or_default();
-        let before = seasons.newest;
-        self.count(&mut seasons, rows)?;
-        let (judged, found) = self.deviations(before, &seasons);
-        if judged == 0 {
-            return Ok(None);
-        }
+        let nothing = Eras::default();
+        let before = memory.eras(place).unwrap_or(&nothing);
+        let mut eras = before.clone();
+        let astray = self.count(&mut eras, rows)?;
+        let (judged, found) = self.deviations(before, &eras);
         let what = if self.column.is_some() { "share of nulls" } else { "rows" };
         let told: Vec<&str> = found.iter().take(TOLD).map(|d| d.text.as_str()).collect();
-        let observed = match found.len() {
-            0 => format!("{judged} periods as usual"),
-            count => format!("{count} of {judged} periods unusual ({what}): {}", told.join("; ")),
+        let mut observed = match (judged, found.len()) {
+            (0, _) => "no period to judge".to_owned(),
+            (_, 0) => format!("{judged} periods as usual"),
+            (_, count) => format!("{count} of {judged} periods unusual ({what}): {}", told.join("; ")),
         };
-        Ok(Some(Finding { holds: found.is_empty(), observed }))
+        if let Some(first) = astray.first {
+            let rows = astray.rows;
+            observed.push_str(&format!("; {rows} rows too far from all others, such as {}, not counted", Millis(first)));
+        }
+        Ok((judged > 0 || astray.rows > 0).then_some(Finding { holds: found.is_empty(), observed }))
     }
 
     fn seasonal(&self) -> Option<&Seasonal> {
