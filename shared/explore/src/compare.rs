@@ -16,7 +16,7 @@ use tidemill_stats::hypothesis::{anova, benjamini_hochberg, cohens_d, kruskal_wa
 const GROUPS: usize = 20;
 /// Values that every group needs.
 const LEAST: usize = 5;
-/// Tests of one family at most.
+/// Tests kept of one family.
 const TESTS: usize = 200;
 /// From so many values a mean is as good as normal for most distributions.
 const MANY: usize = 30;
@@ -85,9 +85,10 @@ pub struct Comparison {
     pub size: f64,
 }
 
-/// Compares every column by the target, or, without one, every column by every grouping column.
+/// Compares every column by the target, or, without one, every column by every grouping column. Gives the comparisons of
+/// the largest effects, and how many were made: all of them are the family of the q-values.
 #[must_use]
-pub fn comparisons(columns: &[Column], target: Option<&str>, seed: u64) -> Vec<Comparison> {
+pub fn comparisons(columns: &[Column], target: Option<&str>, seed: u64) -> (Vec<Comparison>, u64) {
     let groupings: Vec<&Column> =
         columns.iter().filter(|c| target.is_none_or(|t| c.name == t) && c.groups(GROUPS).is_some()).collect();
     let numeric_target = columns.iter().find(|c| Some(c.name.as_str()) == target && c.groups(GROUPS).is_none());
@@ -103,13 +104,14 @@ pub fn comparisons(columns: &[Column], target: Option<&str>, seed: u64) -> Vec<C
     if let Some(column) = numeric_target {
         found.extend(columns.iter().filter(|by| by.name != column.name).filter_map(|by| compare(column, by, seed)));
     }
-    found.truncate(TESTS);
     let p: Vec<f64> = found.iter().map(|one| one.p).collect();
     if let Ok(adjusted) = benjamini_hochberg(&p) {
         found.iter_mut().zip(adjusted).for_each(|(one, q)| one.q = q);
     }
     found.sort_by(|a, b| b.size.abs().total_cmp(&a.size.abs()));
-    found
+    let made = found.len() as u64;
+    found.truncate(TESTS);
+    (found, made)
 }
 
 /// Compares the values of one column between the groups of another; none where that makes no sense.

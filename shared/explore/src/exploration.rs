@@ -95,6 +95,8 @@ pub struct Exploration {
     pub missing: Option<Missing>,
     /// Tests of difference, the largest effect first.
     pub tests: Vec<Comparison>,
+    /// How many were made, those of smaller effects that are not kept included.
+    pub tests_made: u64,
     /// Quantiles and gaps over time.
     pub over_time: Option<OverTime>,
     /// Number columns by hour of day, weekday and month.
@@ -147,6 +149,7 @@ pub fn explore_profile(
         densities: Vec::new(),
         missing: None,
         tests: Vec::new(),
+        tests_made: 0,
         over_time: None,
         seasons: None,
         errors: StatedErrors { quantile_rank: Quantiles::rank_error(), distinct: Distinct::standard_error() },
@@ -164,6 +167,7 @@ impl Exploration {
         (self.associations, self.non_linear) = (Some(relations.associations), Some(relations.non_linear));
         (self.densities, self.seasons) = (relations.densities, relations.seasons);
         (self.missing, self.tests) = (Some(relations.missing), relations.tests);
+        self.tests_made = relations.tests_made;
         self.over_time = relations.over_time;
     }
 }

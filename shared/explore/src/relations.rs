@@ -57,6 +57,8 @@ pub struct Relations {
     pub missing: Missing,
     /// Tests of difference.
     pub tests: Vec<Comparison>,
+    /// How many were made, those of smaller effects that are not kept included.
+    pub tests_made: u64,
     /// Quantiles and gaps over time.
     pub over_time: Option<OverTime>,
     /// Number columns by hour, weekday and month.
@@ -88,6 +90,7 @@ pub fn relations(scanned: &Scanned, options: &Options) -> Result<Relations> {
     let told = |times: &&TimeFacts| !options.is_personal(&times.column) && !shy.contains(&times.column);
     let times: Vec<TimeFacts> = scanned.times.iter().filter(told).cloned().collect();
     let missing = missing(&columns, &shown, time, options.seed);
+    let (tests, tests_made) = comparisons(&related, options.target.as_deref(), options.seed);
     let beside = Beside {
         rows: scanned.rows,
         keys: &scanned.keys,
@@ -103,7 +106,8 @@ pub fn relations(scanned: &Scanned, options: &Options) -> Result<Relations> {
         duplicates: scanned.rows,
         warnings: of_table(&beside),
         densities: densities(&shown, &associations, &non_linear),
-        tests: comparisons(&related, options.target.as_deref(), options.seed),
+        tests,
+        tests_made,
         over_time: time.and_then(|time| over_time(time, &shown)),
         seasons: time.and_then(|time| seasons(time, &shown)),
         times,

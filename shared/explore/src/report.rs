@@ -11,6 +11,7 @@ mod relations;
 mod text;
 
 pub use assets::STYLE;
+pub use column::details as column_details;
 pub use quality::{QualityFacts, RuleFacts, ScoreAt};
 pub use text::written;
 
@@ -127,7 +128,7 @@ pub fn sections(found: &Exploration, context: &Context) -> Markup {
         }
         (pairs)
         @if let Some(seasons) = &found.seasons { (pictures::seasons(seasons, &mut left)) }
-        @if !found.tests.is_empty() { (relations::tests(&found.tests, room)) }
+        @if !found.tests.is_empty() { (relations::tests(&found.tests, found.tests_made, room)) }
         @if !found.times.is_empty() { (relations::times(&found.times)) }
         @if let Some(quality) = &context.quality { (quality::quality(quality)) }
     }

@@ -182,3 +182,26 @@ fn the_page_of_the_console_is_light_and_the_report_has_all_parts() {
     assert!(whole.contains("a sample of 3,000 rows drawn by seed 3"), "size and seed are told");
     assert!(small.len() < 110_000 && whole.len() <= 500_000, "{} and {} bytes", small.len(), whole.len());
 }
+
+#[test]
+fn no_comparison_is_left_out_for_the_place_of_its_column() {
+    let mut random = Random::new(9);
+    // 25 columns of two values make 300 pairs; only the last two belong together.
+    let mut columns: Vec<(String, ArrayRef)> = Vec::new();
+    for place in 0..24 {
+        let values = StringArray::from_iter_values((0..200).map(|_| if random.below(2) == 0 { "no" } else { "yes" }));
+        columns.push((format!("c{place:02}"), Arc::new(values)));
+    }
+    columns.push(("c24".to_owned(), Arc::clone(&columns[23].1)));
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let relations = relations_of(std::slice::from_ref(&batch), true, &Options::default()).unwrap();
+    let first = &relations.tests[0];
+    let mut pair = [first.column.as_str(), first.by.as_str()];
+    pair.sort_unstable();
+    assert_eq!(pair, ["c23", "c24"]);
+    assert_eq!((relations.tests_made, relations.tests.len()), (300, 200));
+    assert!((first.q / first.p - 300.0).abs() < 1e-6, "the family is all 300: {first:?}");
+    let found = explore_profile("t", &TableProfile::of(&batch).unwrap(), Some(&relations), &Options::default());
+    let page = page(&found, &Context::default());
+    assert!(page.contains("300 comparisons, the largest effects first, ") && page.contains("over all 300"));
+}

@@ -91,7 +91,8 @@ fn anchor(name: &str) -> String {
 }
 
 /// One column with its charts.
-pub(super) fn details(facts: &ColumnFacts, found: &Exploration) -> Markup {
+#[must_use]
+pub fn details(facts: &ColumnFacts, found: &Exploration) -> Markup {
     let followed = found.over_time.as_ref().and_then(|time| time.columns.iter().find(|f| f.column == facts.name));
     html! {
         article.column id=(anchor(&facts.name)) {

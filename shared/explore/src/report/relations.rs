@@ -181,7 +181,7 @@ pub(super) fn associations(found: &Associations, non_linear: Option<&NonLinear>,
 }
 
 /// Tests of difference.
-pub(super) fn tests(tests: &[Comparison], room: Room) -> Markup {
+pub(super) fn tests(tests: &[Comparison], made: u64, room: Room) -> Markup {
     let name = |test: Test| match test {
         Test::WelchT => "Welch t",
         Test::Anova => "ANOVA",
@@ -207,8 +207,16 @@ pub(super) fn tests(tests: &[Comparison], room: Room) -> Markup {
             } }
         } }
     };
-    let note =
-        format!("{} comparisons, the largest effects first; q: false discovery rate over all of them", tests.len());
+    let shown = tests.len().min(room.lines) as u64;
+    let left_out = match made.saturating_sub(shown) {
+        0 => String::new(),
+        smaller => format!(", {} of smaller effects not shown", count(smaller)),
+    };
+    let note = format!(
+        "{} comparisons, the largest effects first{left_out}; q: false discovery rate over all {}",
+        count(made),
+        count(made)
+    );
     part("tests", "Differences between groups", &note, &body)
 }
 
