@@ -341,6 +341,9 @@ async fn rules_that_remember_judge_alike_after_a_crash_and_no_row_is_in_both_tab
     let report = rig.store.storage().get(&profile_path(&rig.spec.project, &readings, i64::try_from(version)?)).await?;
     let report = QualityReport::from_json(&report)?;
     assert_eq!(report.blocked.as_deref(), Some("no-flood"));
+    // A commit that was held is scored by all of its rows, and by the rule that held it.
+    assert_eq!((report.tally.rows, report.profile.rows), (501, 0));
+    assert!(report.score.completeness.is_some_and(|score| score <= 75.0), "{}", report.score.formula);
     let by_id = |id: &str| report.rules.iter().find(|rule| rule.id == id).context(id.to_owned());
     assert_eq!(by_id("no-flood")?.observed.as_deref(), Some("501, above 500"));
     assert!(by_id("usual-size")?.commit_failed && !by_id("small")?.commit_failed);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tidemill_contracts::paths;
 use tidemill_dataset::{REPLACE, VersionAdds};
 use tidemill_quality::clean::{Told, told};
-use tidemill_quality::{Freshness, QualityReport, QualityScore, RuleResult, merge_results, score};
+use tidemill_quality::{Freshness, QualityReport, QualityScore, RuleResult, Tally, merge_results, score};
 use tidemill_spec::{Source, Spec};
 use tidemill_stats::TableProfile;
 use tidemill_storage::Storage;
@@ -112,6 +112,7 @@ struct Block {
     checked: u64,
     profile: TableProfile,
     rules: Vec<RuleResult>,
+    tally: Tally,
 }
 
 impl Block {
@@ -123,6 +124,7 @@ impl Block {
         self.commits += 1;
         self.checked += report.checked;
         merge_results(&mut self.rules, &report.rules);
+        self.tally.merge(&report.tally);
     }
 }
 
@@ -225,7 +227,7 @@ impl Follower {
             self.full = std::mem::take(&mut self.filling);
         }
         self.filling.add(&report);
-        self.scores.push_back((report.score.total, report.newest_known_at));
+        self.scores.extend(report.score.total.map(|total| (total, report.newest_known_at)));
         if self.scores.len() > SCORES {
             self.scores.pop_front();
         }
@@ -238,18 +240,20 @@ impl Follower {
     /// Both blocks together.
     fn summary(&self) -> SourceState {
         let mut profile = self.full.profile.clone();
-        let mut rules = self.full.rules.clone();
+        let (mut rules, mut tally) = (self.full.rules.clone(), self.full.tally.clone());
         let (mut commits, mut checked) = (self.full.commits, self.full.checked);
         if profile.merge(&self.filling.profile).is_err() {
             (profile, rules, commits, checked) = (self.filling.profile.clone(), Vec::new(), 0, 0);
+            tally = Tally::default();
         }
         merge_results(&mut rules, &self.filling.rules);
+        tally.merge(&self.filling.tally);
         let at = self.watermark.max(self.newest_known_at);
         let freshness = at.map(|at| Freshness::of(&self.declared, self.newest_known_at, at));
         SourceState {
             commits: commits + self.filling.commits,
             checked: checked + self.filling.checked,
-            score: freshness.map(|freshness| score(&rules, &profile, &freshness)),
+            score: freshness.map(|freshness| score(&tally, &freshness)),
             profile,
             rules,
             scores: self.scores.iter().map(|(score, _)| *score).collect(),

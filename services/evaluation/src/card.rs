@@ -147,7 +147,7 @@ fn data(card: &Scorecard) -> Markup {
                     tr title=(found.formula) {
                         td { (source) }
                         @for value in [found.accuracy, found.completeness, found.consistency, found.timeliness, found.total] {
-                            td.n { (format!("{value:.1}")) }
+                            td.n { (value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.1}"))) }
                         }
                         td.n { (found.rows) }
                     }

@@ -69,11 +69,11 @@ struct Place {
 /// What training notes of the data behind a candidate.
 fn data_quality(total: f64) -> DataQuality {
     DataQuality {
-        accuracy: total,
-        completeness: total,
-        consistency: total,
-        timeliness: total,
-        total,
+        accuracy: Some(total),
+        completeness: Some(total),
+        consistency: Some(total),
+        timeliness: Some(total),
+        total: Some(total),
         formula: "mean".to_owned(),
         rows: 6_000,
         commits: 3,

@@ -11,7 +11,7 @@ use arrow::datatypes::Int32Type;
 use std::collections::{BTreeMap, HashSet};
 use tidemill_dataset::{Committed, Error as TableError, Rewriting, Snapshot, Table};
 use tidemill_quality::clean::{CLEANED_KEY, DECISIONS_KEY, digest, told};
-use tidemill_quality::{Cleaned, Cleaner, RuleResult, Rules, merge_cleaned};
+use tidemill_quality::{Cleaned, Cleaner, RuleResult, Rules, Tally, merge_cleaned};
 use tidemill_spec::Decision;
 use tidemill_stats::TableProfile;
 use tidemill_types::{Millis, columns};
@@ -92,6 +92,8 @@ pub(crate) struct Part {
     pub(crate) profile: TableProfile,
     /// Results of the rules on single rows; the others judged when the rows came.
     pub(crate) results: Vec<RuleResult>,
+    /// What the same rules count for the score.
+    pub(crate) tally: Tally,
     pub(crate) newest_known_at: Option<Millis>,
 }
 
@@ -130,10 +132,12 @@ impl<'a> Anew<'a> {
     async fn add(&mut self, batches: Vec<RecordBatch>, rules: &Rules) -> Result<(), ValidationError> {
         self.writing.add(&batches).await?;
         let rows = concat_batches(&self.clean.schema(), &batches)?;
+        let verdict = rules.check_rows(&rows)?;
         self.parts.push(Part {
             rows: rows.num_rows() as u64,
             profile: TableProfile::of(&rows)?,
-            results: rules.check_rows(&rows)?.results,
+            results: verdict.results,
+            tally: verdict.tally,
             newest_known_at: crate::consumer::newest(&rows),
         });
         Ok(())

@@ -7,7 +7,7 @@ use crate::replay::Part;
 use crate::store::{profile_path, profiles_path};
 use arrow::array::RecordBatch;
 use std::collections::HashSet;
-use tidemill_quality::{Freshness, QualityReport, QualityScore, RuleResult, Verdict, score};
+use tidemill_quality::{Freshness, QualityReport, Verdict, score};
 use tidemill_spec::{Rule, Source};
 use tidemill_stats::TableProfile;
 use tidemill_storage::Storage;
@@ -32,6 +32,7 @@ impl Reports<'_> {
         watermark: Option<i64>,
     ) -> Result<TableProfile, ValidationError> {
         let newest_known_at = newest(rows);
+        let freshness = self.freshness(newest_known_at, watermark);
         let profile = without_values(TableProfile::of(&verdict.accepted)?, self.declared);
         let report = QualityReport {
             raw_version,
@@ -40,7 +41,9 @@ impl Reports<'_> {
             held: verdict.held.clone(),
             blocked: verdict.blocked.clone(),
             rules: masked(&verdict.results, self.rules, self.declared),
-            score: self.scored(&verdict.results, &profile, newest_known_at, watermark),
+            tally: verdict.tally.clone(),
+            freshness: Some(freshness),
+            score: score(&verdict.tally, &freshness),
             newest_known_at,
             profile,
         };
@@ -57,6 +60,7 @@ impl Reports<'_> {
         for (place, part) in parts.iter().enumerate() {
             let number = if place + 1 == parts.len() { raw_version } else { raw_version.min(place as u64 + 1) };
             let profile = without_values(part.profile.clone(), self.declared);
+            let freshness = self.freshness(part.newest_known_at, None);
             let report = QualityReport {
                 raw_version: signed(number),
                 checked: part.rows,
@@ -64,7 +68,9 @@ impl Reports<'_> {
                 held: None,
                 blocked: None,
                 rules: masked(&part.results, self.rules, self.declared),
-                score: self.scored(&part.results, &profile, part.newest_known_at, None),
+                tally: part.tally.clone(),
+                freshness: Some(freshness),
+                score: score(&part.tally, &freshness),
                 newest_known_at: part.newest_known_at,
                 profile,
             };
@@ -77,15 +83,9 @@ impl Reports<'_> {
     }
 
     /// Freshness is judged at the source's own watermark; a source that sends none is as fresh as its rows.
-    fn scored(
-        &self,
-        results: &[RuleResult],
-        profile: &TableProfile,
-        newest_known_at: Option<Millis>,
-        watermark: Option<i64>,
-    ) -> QualityScore {
+    fn freshness(&self, newest_known_at: Option<Millis>, watermark: Option<i64>) -> Freshness {
         let at = watermark.map(Millis).or(newest_known_at).unwrap_or(Millis::MIN);
-        score(results, profile, &Freshness::of(self.declared, newest_known_at, at))
+        Freshness::of(self.declared, newest_known_at, at)
     }
 
     async fn store(&self, report: &QualityReport) -> Result<String, ValidationError> {

@@ -67,9 +67,9 @@ pub struct TaggedTable {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TagQuality {
-    /// Total score, 0 to 1: the mean of accuracy, completeness and consistency over these commits, and of timeliness at
-    /// the newest of them.
-    pub score: f64,
+    /// Total score, 0 to 1: the mean of what is known of accuracy, completeness and consistency over these commits, and
+    /// of timeliness at the newest of them. None when nothing is known.
+    pub score: Option<f64>,
     /// Rows checked in these commits.
     pub checked: u64,
     /// Rows of them set aside.
@@ -95,7 +95,7 @@ impl Tag {
     fn in_its_range(mut self) -> Self {
         for quality in self.tables.iter_mut().filter_map(|table| table.quality.as_mut()) {
             if quality.commits == 0 {
-                quality.score /= 100.0;
+                quality.score = quality.score.map(|score| score / 100.0);
             }
         }
         self
@@ -243,7 +243,7 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<Tag>(text).unwrap().in_its_range();
         let tag = read(&stored);
         let quality = tag.tables[0].quality.clone().unwrap();
-        assert!((quality.score - 0.975).abs() < 1e-12 && quality.commits == 0 && tag.processing.is_none());
+        assert!((quality.score.unwrap() - 0.975).abs() < 1e-12 && quality.commits == 0 && tag.processing.is_none());
         let mut of_today = tag.clone();
         of_today.tables[0].quality.as_mut().unwrap().commits = 2;
         let again = read(&serde_json::to_string(&of_today).unwrap());

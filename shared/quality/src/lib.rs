@@ -19,6 +19,7 @@ mod row;
 mod rule;
 mod score;
 pub mod suggest;
+mod tally;
 mod verdict;
 
 pub use clean::{Cleaned, Cleaner, merge_cleaned};
@@ -28,6 +29,7 @@ pub use freshness::{Freshness, FreshnessState};
 pub use memory::{Memory, Position, positions};
 pub use report::QualityReport;
 pub use rule::Rules;
-pub use score::{QualityScore, score};
+pub use score::{COMMIT_WEIGHT, QualityScore, score};
+pub use tally::{Side, Tally};
 pub use tidemill_spec::Dimension;
 pub use verdict::{RuleResult, Verdict, merge_results};

@@ -1,6 +1,8 @@
 //! What one commit says about the quality of its rows: written by validation, read by whoever shows it.
 
+use crate::freshness::Freshness;
 use crate::score::QualityScore;
+use crate::tally::Tally;
 use crate::verdict::RuleResult;
 use serde::{Deserialize, Serialize};
 use tidemill_stats::TableProfile;
@@ -22,6 +24,12 @@ pub struct QualityReport {
     pub blocked: Option<String>,
     /// Results by rule.
     pub rules: Vec<RuleResult>,
+    /// What the score is made of; nothing in reports from before it was kept.
+    #[serde(default)]
+    pub tally: Tally,
+    /// How fresh the source was with these rows.
+    #[serde(default)]
+    pub freshness: Option<Freshness>,
     /// Four dimensions and their formula.
     pub score: QualityScore,
     /// Newest knowledge instant among the rows.

@@ -1,86 +1,118 @@
-//! One number for quality, with the sum that makes it.
+//! One number for quality, with the product that makes it.
 //!
-//! * accuracy = 100 · (1 − failed / checked) over `range`, `in_set` and `regex` rules;
-//! * completeness = 100 · present cells / cells of the declared columns;
-//! * consistency = 100 · (1 − failed / checked) over `unique` and `expr` rules;
-//! * timeliness = 100 · min(1, promised silence / silence); 0 for a source without rows;
-//! * total = mean of the four.
+//! Each side of quality is 100 times the product of the factors that are known of it:
 //!
-//! A side about which nothing was checked or promised scores 100, and the formula says so.
+//! * rows: 1 − rows that failed a rule on rows of this side / rows that such rules looked at;
+//! * rules on commits: 1 − [`COMMIT_WEIGHT`] · failed verdicts / verdicts, one for each commit and rule of this side (of
+//!   rules with `mostly` too): such a rule says that something is wrong with the commit, not with which of its rows;
+//! * for completeness, cells: 1 − missing cells / cells of the declared columns;
+//! * for timeliness, silence: min(1, promised silence / silence), and 0 for a source that promised and never sent a row.
+//!
+//! All rows count that came: accepted, set aside, and held. A side of which no factor is known is unknown, and not
+//! perfect; the total is the mean of the known sides, and unknown when there is none. More failed rows or verdicts, more
+//! missing cells or a longer silence never raise a side or the total.
 
 use crate::freshness::{Freshness, FreshnessState};
-use crate::verdict::RuleResult;
+use crate::tally::Tally;
 use serde::{Deserialize, Serialize};
 use tidemill_spec::Dimension;
-use tidemill_stats::TableProfile;
-use tidemill_types::columns;
 
-/// Scores from 0 (nothing is right) to 100.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// How much of a side its rules on commits take off when all of them fail.
+pub const COMMIT_WEIGHT: f64 = 0.5;
+
+/// Scores from 0 (nothing is right) to 100; none where nothing is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QualityScore {
-    /// Share of checked values that are possible.
-    pub accuracy: f64,
-    /// Share of cells that are filled.
-    pub completeness: f64,
-    /// Share of checked rows that agree with themselves and each other.
-    pub consistency: f64,
-    /// How fresh the source is.
-    pub timeliness: f64,
-    /// Mean of the four.
-    pub total: f64,
+    /// Whether values are possible.
+    pub accuracy: Option<f64>,
+    /// Whether values and rows are there.
+    pub completeness: Option<f64>,
+    /// Whether values agree with each other.
+    pub consistency: Option<f64>,
+    /// Whether rows come in time.
+    pub timeliness: Option<f64>,
+    /// Mean of the sides that are known.
+    pub total: Option<f64>,
     /// The computation with its numbers.
     pub formula: String,
 }
 
-/// Scores rows from the results of their rules, their profile and the freshness of their source.
+/// Scores rows from what was counted of them and from the freshness of their source.
 #[must_use]
-pub fn score(results: &[RuleResult], profile: &TableProfile, freshness: &Freshness) -> QualityScore {
-    let (accuracy, accuracy_text) = passed(results, Dimension::Accuracy);
-    let (completeness, completeness_text) = filled(profile);
-    let (consistency, consistency_text) = passed(results, Dimension::Consistency);
-    let (timeliness, timeliness_text) = timely(freshness);
-    let total = (accuracy + completeness + consistency + timeliness) / 4.0;
-    let formula = format!(
-        "accuracy {accuracy:.2} = {accuracy_text}; completeness {completeness:.2} = {completeness_text}; \
-         consistency {consistency:.2} = {consistency_text}; timeliness {timeliness:.2} = {timeliness_text}; \
-         total {total:.2} = ({accuracy:.2} + {completeness:.2} + {consistency:.2} + {timeliness:.2}) / 4"
-    );
-    QualityScore { accuracy, completeness, consistency, timeliness, total, formula }
+pub fn score(tally: &Tally, freshness: &Freshness) -> QualityScore {
+    let sides = [
+        ("accuracy", factors(tally, Dimension::Accuracy)),
+        ("completeness", factors(tally, Dimension::Completeness).and(cells(tally))),
+        ("consistency", factors(tally, Dimension::Consistency)),
+        ("timeliness", factors(tally, Dimension::Timeliness).and(silence(freshness))),
+    ];
+    let values = sides.each_ref().map(|(_, factors)| factors.value());
+    let known: Vec<f64> = values.iter().copied().flatten().collect();
+    let total = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+    let mut formula: Vec<String> = sides.iter().map(|(name, factors)| factors.formula(name)).collect();
+    formula.push(total.map_or_else(
+        || "total unknown".to_owned(),
+        |total| {
+            let each: Vec<String> = known.iter().map(|value| format!("{value:.2}")).collect();
+            format!("total {total:.2} = ({}) / {}", each.join(" + "), known.len())
+        },
+    ));
+    let [accuracy, completeness, consistency, timeliness] = values;
+    QualityScore { accuracy, completeness, consistency, timeliness, total, formula: formula.join("; ") }
 }
 
-fn passed(results: &[RuleResult], dimension: Dimension) -> (f64, String) {
-    let (mut failed, mut checked) = (0, 0);
-    for result in results.iter().filter(|r| r.dimension == dimension) {
-        failed += result.failed;
-        checked += result.checked;
+/// What a side is made of: each factor from 0 to 1, with how it came about.
+#[derive(Default)]
+struct Factors(Vec<(f64, String)>);
+
+impl Factors {
+    /// With one more factor, where there are any to share among.
+    fn less(mut self, weight: f64, bad: u64, of: u64, what: &str) -> Self {
+        if of > 0 {
+            let weighed = if weight < 1.0 { format!("{weight} * ") } else { String::new() };
+            let value = 1.0 - weight * (bad as f64 / of as f64);
+            self.0.push((value, format!("(1 - {weighed}{bad} / {of} {what})")));
+        }
+        self
     }
-    if checked == 0 {
-        return (100.0, "100 (nothing was checked)".to_owned());
+
+    fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
     }
-    (100.0 * (1.0 - failed as f64 / checked as f64), format!("100 * (1 - {failed} / {checked})"))
+
+    fn value(&self) -> Option<f64> {
+        (!self.0.is_empty()).then(|| 100.0 * self.0.iter().map(|(value, _)| value).product::<f64>())
+    }
+
+    fn formula(&self, name: &str) -> String {
+        let each: Vec<&str> = self.0.iter().map(|(_, text)| text.as_str()).collect();
+        match self.value() {
+            Some(value) => format!("{name} {value:.2} = 100 * {}", each.join(" * ")),
+            None => format!("{name} unknown"),
+        }
+    }
 }
 
-fn filled(profile: &TableProfile) -> (f64, String) {
-    let (mut cells, mut missing) = (0, 0);
-    for column in profile.columns.iter().filter(|c| !c.name.starts_with(columns::PREFIX)) {
-        cells += column.count;
-        missing += column.nulls + column.nans;
-    }
-    if cells == 0 {
-        return (100.0, "100 (no rows)".to_owned());
-    }
-    let present = cells.saturating_sub(missing);
-    (100.0 * present as f64 / cells as f64, format!("100 * {present} / {cells}"))
+fn factors(tally: &Tally, dimension: Dimension) -> Factors {
+    let side = tally.sides.get(&dimension).copied().unwrap_or_default();
+    let rows = Factors::default().less(1.0, side.faulty, side.rows, "rows");
+    rows.less(COMMIT_WEIGHT, side.failed, side.verdicts, "rules on commits")
 }
 
-fn timely(freshness: &Freshness) -> (f64, String) {
+fn cells(tally: &Tally) -> Factors {
+    Factors::default().less(1.0, tally.missing, tally.cells, "cells")
+}
+
+fn silence(freshness: &Freshness) -> Factors {
     let seconds = |millis: i64| millis as f64 / 1000.0;
     let within = seconds(freshness.within.unwrap_or_default());
     let silence = seconds(freshness.silence().unwrap_or_default());
-    match freshness.state() {
-        FreshnessState::Undeclared => (100.0, "100 (no freshness was promised)".to_owned()),
-        FreshnessState::Empty => (0.0, "0 (no rows were ever seen)".to_owned()),
-        FreshnessState::Fresh => (100.0, format!("100 * min(1, {within} s / {silence} s)")),
-        FreshnessState::Stale => (100.0 * within / silence, format!("100 * min(1, {within} s / {silence} s)")),
-    }
+    let text = format!("min(1, {within} s / {silence} s)");
+    Factors(match freshness.state() {
+        FreshnessState::Undeclared => Vec::new(),
+        FreshnessState::Empty => vec![(0.0, "0 (no rows were ever seen)".to_owned())],
+        FreshnessState::Fresh => vec![(1.0, text)],
+        FreshnessState::Stale => vec![(within / silence, text)],
+    })
 }

@@ -6,6 +6,7 @@ use crate::error::QualityError;
 use crate::marks::Marks;
 use crate::memory::{Position, positions};
 use crate::rule::{CompiledRule, Judge, Rules};
+use crate::tally::Tally;
 use arrow::array::{BooleanArray, RecordBatch, StringArray, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{filter_record_batch, not, take_record_batch};
@@ -74,6 +75,8 @@ pub struct Verdict {
     pub blocked: Option<String>,
     /// One result per rule, in the order of the rules.
     pub results: Vec<RuleResult>,
+    /// What is counted for the score, of all rows of the batch.
+    pub tally: Tally,
 }
 
 impl Verdict {
@@ -131,6 +134,7 @@ impl Outcome<'_> {
         for ((rule, marks), finding) in rules.iter().zip(self.marks).zip(self.findings) {
             results.push(result(rule, marks, finding.as_ref(), self.batch)?);
         }
+        let tally = Tally::of(self.rules, self.batch, self.marks, self.findings)?;
         let id = |place: usize| rules[place].id.clone();
         let blocked = (0..rules.len()).find(|i| self.holds_back(*i, Severity::Block)).map(id);
         let held =
@@ -145,13 +149,13 @@ impl Outcome<'_> {
                 filter_record_batch(self.batch, &BooleanArray::new(self.failing.clone(), None))?
             };
             let quarantined = with_reasons(&rejected, reasons)?;
-            return Ok(Verdict { mask, accepted, quarantined, held, blocked, results });
+            return Ok(Verdict { mask, accepted, quarantined, held, blocked, results, tally });
         }
         let fate = held.clone().unwrap_or_default();
         let reasons = self.reasons(0..self.batch.num_rows(), &fate);
         let mask = BooleanArray::new(BooleanBuffer::new_unset(self.batch.num_rows()), None);
         let quarantined = with_reasons(self.batch, reasons)?;
-        Ok(Verdict { mask, accepted: self.batch.slice(0, 0), quarantined, held, blocked, results })
+        Ok(Verdict { mask, accepted: self.batch.slice(0, 0), quarantined, held, blocked, results, tally })
     }
 
     /// Whether a rule of at least this severity holds the whole batch back.

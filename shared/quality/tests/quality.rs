@@ -7,10 +7,11 @@ use arrow::array::{
 use serde_json::json;
 use std::sync::Arc;
 use tidemill_quality::{
-    Dimension, Freshness, FreshnessState, Memory, QualityError, Rules, Verdict, merge_results, score,
+    CommitMemory, Dimension, Freshness, FreshnessState, Memory, QualityError, QualityScore, Rules, Side, Tally, Verdict,
+    merge_results, score,
 };
 use tidemill_spec::{Rule, Source, Spec};
-use tidemill_stats::TableProfile;
+use tidemill_stats::random::Random;
 use tidemill_types::{Classified, Millis};
 
 fn source() -> Source {
@@ -216,30 +217,147 @@ fn the_rules_of_the_flights_example_compile() {
 }
 
 #[test]
-fn a_score_shows_its_sum() {
+fn a_score_shows_its_product() {
     let rules = compiled(json!([
         {"id": "size", "range": {"column": "size", "max": 10}},
         {"id": "even", "expr": "id % 2 = 0"},
+        {"id": "even-too", "expr": "id % 2 < 1"},
     ]));
     let rows = batch(0, &[(Some(2), Some("A"), Some(1.0)), (Some(3), None, Some(11.0)), (None, None, None)]);
-    let half = |rows: &RecordBatch| rules.check_rows(rows).unwrap().results;
-    let mut results = half(&rows.slice(0, 1));
-    merge_results(&mut results, &half(&rows.slice(1, 2)));
-    assert_eq!(results, half(&rows));
-    let profile = TableProfile::of(&rows).unwrap();
+    let half = |rows: &RecordBatch| rules.check_rows(rows).unwrap();
+    let (mut results, mut tally) = (half(&rows.slice(0, 1)).results, half(&rows.slice(0, 1)).tally);
+    merge_results(&mut results, &half(&rows.slice(1, 2)).results);
+    tally.merge(&half(&rows.slice(1, 2)).tally);
+    assert_eq!((&results, &tally), (&half(&rows).results, &half(&rows).tally), "parts add up");
     let newest = Some(Millis(0));
     let freshness = Freshness::of(&source(), newest, Millis(4 * 3_600_000));
     assert_eq!(freshness.state(), FreshnessState::Stale);
-    let found = score(&results, &profile, &freshness);
-    assert_eq!((found.accuracy, found.consistency, found.timeliness), (50.0, 50.0, 25.0));
-    assert!((found.completeness - 100.0 * 8.0 / 12.0).abs() < 1e-12);
-    assert!((found.total - (50.0 + 50.0 + 25.0 + found.completeness) / 4.0).abs() < 1e-12);
-    assert!(found.formula.contains("completeness 66.67 = 100 * 8 / 12"), "{}", found.formula);
-    assert!(found.formula.contains("timeliness 25.00 = 100 * min(1, 3600 s / 14400 s)"), "{}", found.formula);
+    let found = score(&tally, &freshness);
+    // One row of three fails; that two rules say so of it does not count twice.
+    let third = 100.0 * (1.0 - 1.0 / 3.0);
+    assert_eq!((found.accuracy, found.consistency, found.timeliness), (Some(third), Some(third), Some(25.0)));
+    let completeness = found.completeness.unwrap();
+    assert!((completeness - 100.0 * 8.0 / 12.0).abs() < 1e-12);
+    assert!((found.total.unwrap() - (2.0 * third + 25.0 + completeness) / 4.0).abs() < 1e-12);
+    for part in [
+        "accuracy 66.67 = 100 * (1 - 1 / 3 rows)",
+        "completeness 66.67 = 100 * (1 - 4 / 12 cells)",
+        "timeliness 25.00 = 100 * min(1, 3600 s / 14400 s)",
+        "total 56.25 = (66.67 + 66.67 + 66.67 + 25.00) / 4",
+    ] {
+        assert!(found.formula.contains(part), "{}", found.formula);
+    }
     let at = |at| Freshness::of(&source(), newest, Millis(at)).state();
     assert_eq!(
         (at(3_600_000), at(3_600_001), at(-5)),
         (FreshnessState::Fresh, FreshnessState::Stale, FreshnessState::Fresh)
     );
     assert_eq!(Freshness::of(&source(), None, Millis(0)).state(), FreshnessState::Empty);
+}
+
+/// A source that promises nothing.
+const UNPROMISED: Freshness = Freshness { newest_known_at: None, at: Millis(0), within: None };
+
+/// The score of rows judged as one commit.
+fn scored(list: serde_json::Value, rows: &RecordBatch) -> QualityScore {
+    let rules = compiled(list);
+    let verdict = rules.check_commit(&mut Memory::new(&rules, 100), &CommitMemory::new(&rules), rows).unwrap();
+    score(&verdict.tally, &UNPROMISED)
+}
+
+#[test]
+fn rules_on_every_side_of_quality_count() {
+    let rows = batch(0, &[(Some(2), Some("A"), Some(1.0)), (Some(3), Some("B"), None)]);
+    let cells = 100.0 * (1.0 - 1.0 / 8.0);
+    assert_eq!(scored(json!([]), &rows).completeness, Some(cells));
+    assert_eq!(scored(json!([{"id": "a", "not_null": "size"}]), &rows).completeness, Some(cells / 2.0));
+    assert_eq!(scored(json!([{"id": "a", "row_count": {"min": 3}}]), &rows).completeness, Some(cells / 2.0));
+    assert_eq!(scored(json!([{"id": "a", "row_count": {"min": 2}}]), &rows).completeness, Some(cells));
+    let known: Arc<dyn Array> = Arc::new(TimestampMillisecondArray::from(vec![10_000, 10_000]).with_timezone("UTC"));
+    let schema = rows.schema();
+    let columns = schema.fields().iter().map(|field| field.name().as_str()).zip(rows.columns().iter().cloned());
+    let known = RecordBatch::try_from_iter(columns.chain([("tm_known_at", known)])).unwrap();
+    let late = |within| scored(json!([{"id": "a", "freshness": {"column": "at", "within": within}}]), &known).timeliness;
+    assert_eq!((late("1s"), late("1m")), (Some(50.0), Some(100.0)));
+    let two = json!([{"id": "a", "mean": {"column": "size", "max": 0}}, {"id": "b", "sum": {"column": "size", "min": 0}}]);
+    let half = scored(two, &rows);
+    assert_eq!(half.accuracy, Some(75.0), "one of two rules on commits fails: {}", half.formula);
+    let mostly = scored(json!([{"id": "a", "range": {"column": "size", "min": 2}, "mostly": 0.9}]), &rows);
+    assert_eq!(mostly.accuracy, Some(25.0), "{}", mostly.formula);
+}
+
+#[test]
+fn a_commit_that_was_held_is_scored_by_all_of_its_rows_and_no_rows_are_unknown() {
+    let rows = batch(0, &[(Some(2), None, None), (Some(3), Some("B"), None)]);
+    let list = json!([{"id": "a", "mean": {"column": "id", "max": 0}, "on_fail": "block"}]);
+    let rules = compiled(list.clone());
+    let verdict = rules.check_commit(&mut Memory::new(&rules, 100), &CommitMemory::new(&rules), &rows).unwrap();
+    assert_eq!((verdict.held.as_deref(), verdict.accepted.num_rows()), (Some("a"), 0));
+    let found = score(&verdict.tally, &UNPROMISED);
+    assert_eq!((found.accuracy, found.completeness), (Some(50.0), Some(100.0 * (1.0 - 3.0 / 8.0))), "{}", found.formula);
+    let none = scored(list, &rows.slice(0, 0));
+    assert_eq!((none.completeness, none.consistency, none.timeliness, none.total), (None, None, None, None));
+    assert!(none.formula.ends_with("total unknown"), "{}", none.formula);
+    let promised = Freshness { within: Some(1_000), ..UNPROMISED };
+    assert_eq!(score(&Tally::default(), &promised).total, Some(0.0), "a row was promised and never came");
+}
+
+#[test]
+fn more_faults_never_raise_a_score() {
+    let mut random = Random::new(7);
+    let mut below = |end: u64| random.below(end as usize) as u64;
+    let sides = [Dimension::Accuracy, Dimension::Completeness, Dimension::Consistency, Dimension::Timeliness];
+    for _ in 0..2_000 {
+        let rows = below(1_000);
+        let mut tally = Tally { rows, cells: 3 * rows, missing: below(3 * rows + 1), ..Tally::default() };
+        for dimension in sides {
+            if below(3) > 0 {
+                let verdicts = below(50);
+                let side = Side { rows, faulty: below(rows + 1), verdicts, failed: below(verdicts + 1) };
+                tally.sides.insert(dimension, side);
+            }
+        }
+        let within = (below(2) == 0).then_some(3_600_000);
+        let silent = |millis| Freshness { newest_known_at: Some(Millis(0)), at: Millis(millis), within };
+        let silence = below(20_000_000) as i64;
+        let before = score(&tally, &silent(silence));
+        let mut worse = tally.clone();
+        worse.missing = (worse.missing + below(5)).min(worse.cells);
+        for side in worse.sides.values_mut() {
+            side.faulty = (side.faulty + below(5)).min(side.rows);
+            side.failed = (side.failed + below(2)).min(side.verdicts);
+        }
+        let after = score(&worse, &silent(silence + below(1_000_000) as i64));
+        let values = |s: &QualityScore| [s.accuracy, s.completeness, s.consistency, s.timeliness, s.total];
+        for (before, after) in values(&before).into_iter().zip(values(&after)) {
+            assert_eq!(before.is_some(), after.is_some());
+            assert!(after <= before && before.is_none_or(|value| (0.0..=100.0).contains(&value)), "{tally:?} {worse:?}");
+        }
+    }
+}
+
+#[test]
+fn breaking_one_more_value_never_raises_the_score_of_rows() {
+    let list = json!([
+        {"id": "size", "range": {"column": "size", "min": 0, "max": 10}, "on_fail": "quarantine"},
+        {"id": "small", "range": {"column": "size", "max": 8}},
+        {"id": "even", "expr": "id % 2 = 0", "on_fail": "quarantine"},
+        {"id": "code", "not_null": "code", "on_fail": "quarantine"},
+        {"id": "few", "null_share": {"column": "code", "max": 0.4}},
+    ]);
+    let mut rows: Vec<_> = (0..24).map(|i| (Some(2 * i), Some("A"), Some(i as f64 / 4.0))).collect();
+    let mut before = scored(list.clone(), &batch(0, &rows)).total.unwrap();
+    for step in 0..72_usize {
+        // Every value of every row, in an order that mixes both.
+        let (row, column) = (step * 7 % 24, step % 3);
+        match column {
+            0 => rows[row].0 = rows[row].0.map(|id| id | 1),
+            1 => rows[row].1 = None,
+            _ => rows[row].2 = Some(11.0),
+        }
+        let after = scored(list.clone(), &batch(0, &rows));
+        assert!(after.total.unwrap() <= before, "step {step}: {} after {before}", after.formula);
+        before = after.total.unwrap();
+    }
+    assert!(before < 50.0, "{before}");
 }

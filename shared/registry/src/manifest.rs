@@ -80,19 +80,19 @@ pub struct FileEntry {
     pub bytes: u64,
 }
 
-/// Quality of the rows of one source behind a training set, from 0 (nothing is right) to 100.
+/// Quality of the rows of one source behind a training set, from 0 (nothing is right) to 100; none where nothing is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataQuality {
-    /// Share of checked values that are possible.
-    pub accuracy: f64,
-    /// Share of cells that are filled.
-    pub completeness: f64,
-    /// Share of checked rows that agree with themselves and each other.
-    pub consistency: f64,
-    /// How fresh the source was at the instant of knowledge of the model.
-    pub timeliness: f64,
-    /// Mean of the four.
-    pub total: f64,
+    /// Whether values are possible.
+    pub accuracy: Option<f64>,
+    /// Whether values and rows are there.
+    pub completeness: Option<f64>,
+    /// Whether values agree with each other.
+    pub consistency: Option<f64>,
+    /// Whether rows come in time, at the instant of knowledge of the model.
+    pub timeliness: Option<f64>,
+    /// Mean of those that are known.
+    pub total: Option<f64>,
     /// The computation with its numbers.
     pub formula: String,
     /// Rows behind it, those set aside included.

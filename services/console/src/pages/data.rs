@@ -70,7 +70,7 @@ impl Page for Data {
                 version: state.version,
                 committed_at: state.committed_at,
                 events: stream.map(|stream| stream.last_seq).unwrap_or_default(),
-                score: state.score.as_ref().map(|score| score.total),
+                score: state.score.as_ref().and_then(|score| score.total),
                 scores: state.scores.clone(),
                 blocked: state.blocked.clone(),
                 silence_ms: state.freshness.and_then(|freshness| freshness.silence()),
@@ -96,7 +96,7 @@ impl Page for Data {
             ("State", Align::Text),
         ];
         let rows: Vec<_> = self.sources.iter().map(Source::row).collect();
-        let note = "score: mean of accuracy, completeness, consistency and timeliness over the newest commits";
+        let note = "score: mean of what is known of accuracy, completeness, consistency and timeliness over the newest commits";
         let dead = if self.dead_letters == 0 {
             layout::empty("No event was refused. Refused events are kept here with the reason.", "")
         } else {

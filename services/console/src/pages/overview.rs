@@ -298,7 +298,7 @@ async fn verdict(app: &App, runs: &[Run]) -> Option<VerdictFacts> {
 }
 
 fn quality_facts(all: &BTreeMap<SourceName, Arc<SourceState>>) -> QualityFacts {
-    let scores = all.values().filter_map(|state| state.score.as_ref().map(|score| score.total));
+    let scores = all.values().filter_map(|state| state.score.as_ref().and_then(|score| score.total));
     let silent = |state: &SourceState| state.freshness.is_some_and(|f| f.state() == FreshnessState::Stale);
     QualityFacts {
         score: scores.reduce(f64::min),

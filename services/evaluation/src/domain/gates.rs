@@ -144,17 +144,20 @@ fn bounded(gate: &BoundGate, report: &BinaryReport) -> GateVerdict {
 
 /// The worst source decides: a model is as good as the data that it knows least well.
 fn well_kept(gate: QualityGate, quality: &BTreeMap<String, DataQuality>) -> GateVerdict {
-    let worst = quality.iter().min_by(|a, b| a.1.total.total_cmp(&b.1.total));
-    let passed = worst.is_some_and(|(_, worst)| worst.total >= gate.at_least);
+    // What is not known counts as the lowest.
+    let total = |quality: &DataQuality| quality.total.unwrap_or(f64::NEG_INFINITY);
+    let worst = quality.iter().min_by(|a, b| total(a.1).total_cmp(&total(b.1)));
+    let passed = worst.is_some_and(|(_, worst)| worst.total.is_some_and(|total| total >= gate.at_least));
+    let shown = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.1}"));
     let sentence = match worst {
         Some((source, worst)) => format!(
-            "the data of {source} behind the training set score {:.1} of 100 (accuracy {:.1}, completeness {:.1}, \
-             consistency {:.1}, timeliness {:.1}), the lowest of {} sources; {:.1} are asked",
-            worst.total,
-            worst.accuracy,
-            worst.completeness,
-            worst.consistency,
-            worst.timeliness,
+            "the data of {source} behind the training set score {} of 100 (accuracy {}, completeness {}, consistency \
+             {}, timeliness {}), the lowest of {} sources; {:.1} are asked",
+            shown(worst.total),
+            shown(worst.accuracy),
+            shown(worst.completeness),
+            shown(worst.consistency),
+            shown(worst.timeliness),
             quality.len(),
             gate.at_least
         ),
@@ -224,11 +227,11 @@ mod tests {
 
     fn scored(total: f64) -> DataQuality {
         DataQuality {
-            accuracy: 100.0,
-            completeness: 100.0,
-            consistency: 100.0,
-            timeliness: 4.0 * total - 300.0,
-            total,
+            accuracy: Some(100.0),
+            completeness: Some(100.0),
+            consistency: Some(100.0),
+            timeliness: Some(4.0 * total - 300.0),
+            total: Some(total),
             formula: String::new(),
             rows: 10,
             commits: 1,
@@ -249,6 +252,10 @@ mod tests {
             "{refused:?}"
         );
         assert!(!well_kept(gate, &BTreeMap::new()).passed, "what nobody measured is not good enough");
+        let mut one_unknown = two(99.0, 99.0);
+        one_unknown.insert("places".to_owned(), DataQuality { total: None, ..scored(99.0) });
+        let refused = well_kept(gate, &one_unknown);
+        assert!(!refused.passed && refused.sentence.contains("data of places behind the training set score unknown"));
     }
 
     #[test]

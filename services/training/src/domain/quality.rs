@@ -1,16 +1,16 @@
 //! The quality of the data behind a training set: what validation said of the commits, put together.
 
-use tidemill_quality::{Freshness, QualityReport, RuleResult, merge_results, score};
+use tidemill_quality::{Freshness, QualityReport, Tally, score};
 use tidemill_registry::DataQuality;
 use tidemill_spec::Source;
-use tidemill_stats::TableProfile;
 use tidemill_types::Millis;
 
 /// Commits of one source, newest first.
 #[derive(Debug, Default)]
 pub(crate) struct Behind {
-    profile: TableProfile,
-    rules: Vec<RuleResult>,
+    /// Names of the columns of the newest commit.
+    columns: Vec<String>,
+    tally: Tally,
     newest: Option<Millis>,
     rows: u64,
     commits: u64,
@@ -19,12 +19,12 @@ pub(crate) struct Behind {
 impl Behind {
     /// Adds what was said of an earlier commit; false, and nothing is added, when its rows had other columns.
     pub(crate) fn add(&mut self, report: &QualityReport) -> bool {
-        let mut profile = report.profile.clone();
-        if self.commits > 0 && profile.merge(&self.profile).is_err() {
+        let columns: Vec<String> = report.profile.columns.iter().map(|column| column.name.clone()).collect();
+        if self.commits > 0 && columns != self.columns {
             return false;
         }
-        self.profile = profile;
-        merge_results(&mut self.rules, &report.rules);
+        self.columns = columns;
+        self.tally.merge(&report.tally);
         self.newest = self.newest.max(report.newest_known_at);
         self.rows += report.checked;
         self.commits += 1;
@@ -43,7 +43,7 @@ impl Behind {
         if self.commits == 0 {
             return None;
         }
-        let score = score(&self.rules, &self.profile, &Freshness::of(source, self.newest, as_of));
+        let score = score(&self.tally, &Freshness::of(source, self.newest, as_of));
         Some(DataQuality {
             accuracy: score.accuracy,
             completeness: score.completeness,

@@ -169,8 +169,8 @@ impl Page for Source {
 
 impl Source {
     fn tiles(&self) -> Vec<Tile> {
-        let score = |pick: fn(&QualityScore) -> f64| {
-            format::or_dash(self.score.as_ref().map(pick), |score| format::fixed(score, 1))
+        let score = |pick: fn(&QualityScore) -> Option<f64>| {
+            format::or_dash(self.score.as_ref().and_then(pick), |score| format::fixed(score, 1))
         };
         let known = self.known_at.as_deref().unwrap_or("arrival at the bus");
         vec![

@@ -83,14 +83,14 @@ pub(crate) struct Subject {
     pub(crate) opening: String,
 }
 
-/// Quality of the rows of one source, from 0 to 100.
+/// Quality of the rows of one source, from 0 to 100; none where nothing is known.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct DataQuality {
-    pub(crate) accuracy: f64,
-    pub(crate) completeness: f64,
-    pub(crate) consistency: f64,
-    pub(crate) timeliness: f64,
-    pub(crate) total: f64,
+    pub(crate) accuracy: Option<f64>,
+    pub(crate) completeness: Option<f64>,
+    pub(crate) consistency: Option<f64>,
+    pub(crate) timeliness: Option<f64>,
+    pub(crate) total: Option<f64>,
     pub(crate) formula: String,
     pub(crate) rows: u64,
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidemill_contracts::paths;
 use tidemill_dataset::{Processing, REPLACE, Table, Tag, TagDropped, TagQuality, TaggedTable, Tags};
-use tidemill_quality::{Freshness, QualityReport, RuleResult, merge_results, score};
+use tidemill_quality::{Freshness, QualityReport, RuleResult, Tally, merge_results, score};
 use tidemill_spec::Spec;
 use tidemill_stats::TableProfile;
 use tidemill_storage::Storage;
@@ -141,8 +141,10 @@ struct Merged {
     commits: u64,
     checked: u64,
     quarantined: u64,
-    timeliness: f64,
+    /// How long the source was silent is judged by the newest report.
+    freshness: Option<Freshness>,
     rules: Vec<RuleResult>,
+    tally: Tally,
     profile: TableProfile,
 }
 
@@ -153,12 +155,13 @@ impl Merged {
             return false;
         }
         if self.commits == 0 {
-            self.timeliness = report.score.timeliness;
+            self.freshness = report.freshness;
         }
         self.commits += 1;
         self.checked += report.checked;
         self.quarantined += report.quarantined;
         merge_results(&mut self.rules, &report.rules);
+        self.tally.merge(&report.tally);
         true
     }
 
@@ -166,13 +169,11 @@ impl Merged {
         if self.commits == 0 {
             return None;
         }
-        // How long a source was silent is judged by the newest report, so nothing is promised here.
-        let silent = Freshness { newest_known_at: None, at: Millis(0), within: None };
-        let sides = score(&self.rules, &self.profile, &silent);
-        let total = (sides.accuracy + sides.completeness + sides.consistency + self.timeliness) / 4.0;
+        let unpromised = Freshness { newest_known_at: None, at: Millis(0), within: None };
+        let total = score(&self.tally, &self.freshness.unwrap_or(unpromised)).total;
         let failed = self.rules.into_iter().filter(|rule| rule.failed > 0);
         Some(TagQuality {
-            score: total / 100.0,
+            score: total.map(|total| total / 100.0),
             checked: self.checked,
             quarantined: self.quarantined,
             failed_rules: failed.map(|rule| rule.id).collect(),

@@ -167,7 +167,7 @@ impl Merged {
         self.versions = Some((first.min(report.raw_version), last.max(report.raw_version)));
         merge_results(&mut self.rules, &report.rules);
         if let Some(at) = report.newest_known_at {
-            self.scores.push(ScoreAt { at: at.0, score: report.score.total });
+            self.scores.extend(report.score.total.map(|score| ScoreAt { at: at.0, score }));
             self.parts.push((at.0, report.profile));
         }
     }
@@ -195,7 +195,7 @@ mod tests {
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use clap::Parser;
     use std::sync::Arc;
-    use tidemill_quality::QualityScore;
+    use tidemill_quality::{QualityScore, Tally};
     use tidemill_storage::S3Options;
 
     #[derive(Parser)]
@@ -213,14 +213,7 @@ mod tests {
         let values: ArrayRef = Arc::new(Int64Array::from_iter_values(10 * version..10 * version + 10));
         let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..10).map(|i| format!("n{}", i % 2))));
         let batch = RecordBatch::try_from_iter([("value", values), ("name", names)]).unwrap();
-        let score = QualityScore {
-            accuracy: 100.0,
-            completeness: 100.0,
-            consistency: 100.0,
-            timeliness: 100.0,
-            total: 90.0 + version as f64,
-            formula: String::new(),
-        };
+        let score = QualityScore { total: Some(90.0 + version as f64), ..QualityScore::default() };
         let report = QualityReport {
             raw_version: version,
             checked: 10,
@@ -228,6 +221,8 @@ mod tests {
             held: None,
             blocked: None,
             rules: vec![],
+            tally: Tally::default(),
+            freshness: None,
             score,
             newest_known_at: Some(Millis(version * 86_400_000)),
             profile: TableProfile::of(&batch).unwrap(),

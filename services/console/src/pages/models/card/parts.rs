@@ -134,7 +134,7 @@ pub(super) fn data(card: &Scorecard) -> Markup {
     let row = |(source, found): (&String, &DataQuality)| {
         let mut cells = vec![html! { a href={ "/data/" (source) } title=(found.formula) { (source) } }];
         let values = [found.accuracy, found.completeness, found.consistency, found.timeliness, found.total];
-        cells.extend(values.map(|value| html! { (format::fixed(value, 1)) }));
+        cells.extend(values.map(|value| html! { (format::or_dash(value, |value| format::fixed(value, 1))) }));
         cells.push(html! { (format::count(found.rows)) });
         cells
     };
