@@ -1,6 +1,7 @@
 //! What one column suggests by itself.
 
-use super::{id, numbers, texts};
+use super::commits::History;
+use super::{id, numbers, texts, wilson_upper};
 use crate::error::QualityError;
 use crate::row::column;
 use crate::row::times::{DAY, instants};
@@ -14,36 +15,35 @@ use tidemill_types::{Millis, columns};
 pub(super) fn mine(
     name: &str,
     declared: &Column,
-    rows: &RecordBatch,
-    blocks: usize,
+    history: &History,
     rules: &mut Vec<Rule>,
 ) -> Result<(), QualityError> {
+    let rows = &history.rows;
     let array = column(rows, name)?;
     if array.null_count() == array.len() {
         return Ok(());
     }
     if declared.nullable {
-        presence(name, array, blocks, rules);
+        presence(name, array, history, rules);
     }
     match array.data_type() {
         DataType::Utf8 => texts::mine(name, array, rules)?,
         DataType::Timestamp(_, _) => times(name, array, rows, rules)?,
-        kind if kind.is_numeric() => numbers::mine(name, array, blocks, rules)?,
+        kind if kind.is_numeric() => numbers::mine(name, array, history, rules)?,
         _ => {}
     }
     Ok(())
 }
 
-fn presence(name: &str, array: &ArrayRef, blocks: usize, rules: &mut Vec<Rule>) {
+fn presence(name: &str, array: &ArrayRef, history: &History, rules: &mut Vec<Rule>) {
     if array.null_count() == 0 {
         rules.push(Rule::new(id(name, "not_null"), Check::NotNull(name.to_owned())));
         return;
     }
-    // What the share scatters in a block, five times over.
-    let (rows, share) = (array.len() as f64, array.null_count() as f64 / array.len() as f64);
-    let scatter = (share * (1.0 - share) * blocks as f64 / rows).sqrt();
-    let limit = ((share + 5.0 * scatter) * 1_000.0).ceil() / 1_000.0;
-    if limit < 1.0 {
+    // The share is itself known from a sample only.
+    let share = wilson_upper(array.null_count() as u64, array.len() as u64);
+    let limit = history.share_exceeded_rarely(share).map(|limit| (limit * 1_000.0).ceil() / 1_000.0);
+    if let Some(limit) = limit.filter(|limit| *limit < 1.0) {
         let rule = RangeRule { column: name.to_owned(), min: None, max: Some(limit) };
         rules.push(Rule::new(id(name, "null_share"), Check::NullShare(rule)));
     }

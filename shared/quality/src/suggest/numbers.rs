@@ -1,16 +1,27 @@
 //! What a column of numbers suggests.
 
+use super::commits::{History, RARE};
 use super::id;
-use crate::commit::{binned, present, quantile};
+use crate::commit::{binned, of_statistics, present, quantile};
 use crate::error::QualityError;
 use arrow::array::{Array, ArrayRef};
 use std::collections::BTreeSet;
 use tidemill_spec::{Check, DecimalsRule, DistributionRule, RangeRule, Rule, SetRule};
+use tidemill_stats::distance::psi;
+use tidemill_stats::hypothesis::chi_square_quantile;
 
 /// Different numbers that still look like codes.
 const CODES: usize = 20;
+/// Rows of a usual commit from which its distribution tells anything.
+const FEWEST: f64 = 30.0;
 
-pub(super) fn mine(name: &str, array: &ArrayRef, blocks: usize, rules: &mut Vec<Rule>) -> Result<(), QualityError> {
+/// Rules that the values of a column suggest.
+pub(super) fn mine(
+    name: &str,
+    array: &ArrayRef,
+    history: &History,
+    rules: &mut Vec<Rule>,
+) -> Result<(), QualityError> {
     let mut values = present(array)?;
     let is_float = array.data_type().is_floating();
     if values.len() < 10 || values.iter().any(|v| v.is_infinite()) {
@@ -37,10 +48,9 @@ pub(super) fn mine(name: &str, array: &ArrayRef, blocks: usize, rules: &mut Vec<
             }
         }));
     }
-    let block = values.len() / blocks.max(1);
-    if different.len() > CODES && block >= 30 {
-        rules.extend(mean(name, array, blocks)?);
-        rules.extend(distribution(name, array, &mut values)?);
+    if different.len() > CODES {
+        rules.extend(mean(name, array, &values, history)?);
+        rules.extend(distribution(name, array, &mut values, history)?);
     }
     Ok(())
 }
@@ -73,13 +83,12 @@ fn outward(value: f64, side: f64) -> f64 {
     if places >= 0 { rounded / 10_f64.powi(places) } else { rounded * 10_f64.powi(-places) }
 }
 
-/// Bounds of the mean of a block: what the means of blocks scatter, six times over.
-fn mean(name: &str, array: &ArrayRef, blocks: usize) -> Result<Option<Rule>, QualityError> {
-    let mut means = Vec::with_capacity(blocks);
-    for block in 0..blocks {
-        let (from, to) = (array.len() * block / blocks, array.len() * (block + 1) / blocks);
-        let values = present(&array.slice(from, to - from))?;
-        if values.len() >= 30 {
+/// Bounds of the mean of a commit: what the means of commits scatter, six times over, and no less than sampling does.
+fn mean(name: &str, array: &ArrayRef, values: &[f64], history: &History) -> Result<Option<Rule>, QualityError> {
+    let mut means = Vec::with_capacity(history.commits());
+    for rows in history.each() {
+        let values = present(&array.slice(rows.start, rows.len()))?;
+        if !values.is_empty() {
             means.push(values.iter().sum::<f64>() / values.len() as f64);
         }
     }
@@ -88,23 +97,48 @@ fn mean(name: &str, array: &ArrayRef, blocks: usize) -> Result<Option<Rule>, Qua
     };
     let mut off: Vec<f64> = means.iter().map(|m| (m - middle).abs()).collect();
     let largest = off.iter().copied().fold(0.0, f64::max);
-    let spread = (6.0 * 1.4826 * quantile(&mut off, 0.5).unwrap_or_default()).max(1.5 * largest);
+    let filled = values.len() as f64 / array.len().max(1) as f64;
+    let sampling = spread(values) / (history.usual() * filled).max(1.0).sqrt();
+    let scatter = (1.4826 * quantile(&mut off, 0.5).unwrap_or_default()).max(sampling);
+    let margin = (6.0 * scatter).max(1.5 * largest);
     let rule = RangeRule {
         column: name.to_owned(),
-        min: Some(outward(middle - spread, -1.0)),
-        max: Some(outward(middle + spread, 1.0)),
+        min: Some(outward(middle - margin, -1.0)),
+        max: Some(outward(middle + margin, 1.0)),
     };
     Ok((means.len() >= 3).then(|| Rule::new(id(name, "mean"), Check::Mean(rule))))
 }
 
-/// Deciles of the history as the reference of its distribution.
-fn distribution(name: &str, array: &ArrayRef, values: &mut [f64]) -> Result<Option<Rule>, QualityError> {
+/// The standard deviation.
+fn spread(values: &[f64]) -> f64 {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    (values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count).sqrt()
+}
+
+/// Deciles of the history as the reference of its distribution. The rule's own limit is passed by one commit in twenty;
+/// `at_least` is therefore what sampling passes rarely, and half as much again as any commit of the history.
+fn distribution(
+    name: &str,
+    array: &ArrayRef,
+    values: &mut [f64],
+    history: &History,
+) -> Result<Option<Rule>, QualityError> {
     let mut edges: Vec<f64> = (1..10).filter_map(|tenth| quantile(values, f64::from(tenth) / 10.0)).collect();
     edges.dedup();
-    if edges.len() < 4 {
+    let usual = history.usual();
+    if edges.len() < 4 || usual < FEWEST {
         return Ok(None);
     }
     let counts = binned(array, &edges)?;
-    let rule = DistributionRule { column: name.to_owned(), edges, values: vec![], counts, at_least: 0.1 };
+    let used = counts.iter().filter(|count| **count > 0).count() as u64;
+    let rarely = chi_square_quantile(1.0 - RARE, used - 1).map_err(of_statistics)? * (1.0 / usual + 1.0 / array.len() as f64);
+    let mut largest: f64 = 0.0;
+    for rows in history.each().filter(|rows| !rows.is_empty()) {
+        let commit = binned(&array.slice(rows.start, rows.len()), &edges)?;
+        largest = largest.max(psi(&counts, &commit).map_err(of_statistics)?);
+    }
+    let at_least = outward(rarely.max(1.5 * largest).max(0.1), 1.0);
+    let rule = DistributionRule { column: name.to_owned(), edges, values: vec![], counts, at_least };
     Ok(Some(Rule::new(id(name, "distribution"), Check::Distribution(rule))))
 }

@@ -5,6 +5,7 @@ mod check;
 mod contract;
 mod duplicates;
 mod propose;
+mod sizes;
 
 pub(super) use propose::history;
 
@@ -20,7 +21,7 @@ use tidemill_types::Millis;
 const EXAMPLES: &str = "\
 Examples:
   tidemill quality kinds
-  tidemill quality suggest rows.csv --event-time at
+  tidemill quality suggest rows.csv --event-time at --commit-rows 200
   tidemill quality suggest --source weather
   tidemill quality duplicates people.csv --columns name,street,city
   tidemill quality check rows.parquet --rules rules.yaml

@@ -1,6 +1,6 @@
 //! `quality suggest`: rules mined from history, ready to be put into a project file.
 
-use super::{FileArgs, bare};
+use super::{FileArgs, bare, sizes};
 use crate::cli::output::{Output, next, say};
 use crate::cli::target::Target;
 use crate::error::{Error, Result};
@@ -28,6 +28,10 @@ pub(in crate::cli) struct SuggestArgs {
     /// Blocks the history is cut into; rules are tried on blocks they have not seen.
     #[arg(long, default_value_t = 10, value_name = "N")]
     blocks: usize,
+    /// Rows of a commit, on which rules on commits are tried; without it, as the commits of the source have, and of a
+    /// file 1000 or a block.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    commit_rows: Option<u32>,
     /// Rules that would have failed more often than this are left out.
     #[arg(long, default_value_t = 0.01, value_name = "SHARE")]
     at_most: f64,
@@ -41,7 +45,12 @@ pub(in crate::cli) struct SuggestArgs {
 pub(super) async fn run(target: &Target, out: Output, args: &SuggestArgs) -> Result<u8> {
     let (name, source, rows) =
         history(target, args.file.as_deref(), args.source.as_ref(), &args.about, args.rows).await?;
-    let options = Options { blocks: args.blocks, at_most: args.at_most };
+    let commits = match (args.commit_rows, &args.file, &args.source) {
+        (Some(rows), _, _) => vec![rows as usize],
+        (None, None, Some(source)) => sizes::of_source(target, source, (rows.num_rows(), args.blocks)).await?,
+        (None, _, _) => sizes::of_file(rows.num_rows(), args.blocks),
+    };
+    let options = Options { blocks: args.blocks, commits, at_most: args.at_most };
     let personal = source.masks_in(&rows)?;
     let proposals = suggest(&source, &rows, &options, &|column| personal.covers(column))?;
     if out.is_table() {
@@ -112,7 +121,7 @@ async fn stored(target: &Target, name: &SourceName, most: usize) -> Result<(Sour
 }
 
 fn unit(proposal: &Proposal) -> &'static str {
-    if proposal.rule.check.kind().scope == Scope::Commit { "blocks" } else { "rows" }
+    if proposal.rule.check.kind().scope == Scope::Commit { "commits" } else { "rows" }
 }
 
 fn row(proposal: &Proposal) -> Value {
