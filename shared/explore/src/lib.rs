@@ -13,6 +13,7 @@ pub mod error;
 pub mod exploration;
 pub mod facts;
 pub mod formats;
+pub mod merged;
 pub mod missing;
 pub mod near;
 pub mod outliers;
@@ -21,6 +22,7 @@ pub mod relations;
 pub mod report;
 pub mod scan;
 pub mod seasons;
+pub mod spans;
 pub mod table;
 pub mod warnings;
 
@@ -28,7 +30,9 @@ pub use error::{Error, Result};
 // Where every row passes, the code stands with the sketches.
 pub use exploration::{Exploration, Options, explore, explore_profile};
 pub use facts::ColumnFacts;
+pub use merged::Merged;
 pub use relations::{Relations, relations_of};
 pub use scan::{ScanOptions, Scanned, Shape, Stream, scan};
+pub use spans::Spans;
 pub use tidemill_stats::{repeats, sample, times};
 pub use warnings::{Level, Warning};

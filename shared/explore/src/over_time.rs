@@ -1,9 +1,10 @@
-//! Quantiles and gaps of number columns over time, from the sampled rows.
+//! Quantiles and gaps of number columns over time, from the sampled rows or from profiles that were merged by span.
 
 use crate::outliers::quantile;
+use crate::spans::Spans;
 use crate::table::Column;
 use serde::Serialize;
-use tidemill_stats::{Kind, TableProfile};
+use tidemill_stats::{ColumnProfile, Kind, TableProfile};
 
 /// Spans of equal length.
 const SPANS: usize = 48;
@@ -84,32 +85,26 @@ pub fn over_time(time: &Column, columns: &[&Column]) -> Option<OverTime> {
     Some(OverTime { by: time.name.clone(), span: span as i64, columns: followed })
 }
 
-/// Follows columns over the instants of mergeable profiles, such as those of commits: profiles of one span are merged.
+/// Follows the columns of a merged profile over the spans that its parts were merged into; none of a single span.
 #[must_use]
-pub fn of_profiles(by: &str, parts: &[(i64, TableProfile)]) -> Option<OverTime> {
-    let low = parts.iter().map(|(at, _)| *at).min()?;
-    let high = parts.iter().map(|(at, _)| *at).max().filter(|high| *high > low)?;
-    let span = ((high - low) / SPANS as i64).max(1);
-    let mut slots: Vec<TableProfile> = vec![TableProfile::default(); SPANS];
-    for (at, part) in parts {
-        let slot = (((at - low) / span) as usize).min(SPANS - 1);
-        // One whose columns are others cannot be followed.
-        let _ = slots[slot].merge(part);
-    }
-    let names = parts.last().map(|(_, part)| &part.columns)?;
-    let follow = |column: &tidemill_stats::ColumnProfile| {
-        let moments = slots.iter().enumerate().filter_map(|(at, slot)| {
-            let found = slot.column(&column.name).filter(|found| found.count > 0)?;
-            let quartiles = found.quantiles.quantiles(&[0.25, 0.5, 0.75]).ok().flatten();
-            Some(Moment {
-                at: low + span * at as i64 + span / 2,
-                rows: found.count,
-                missing: found.missing_share(),
-                quartiles: quartiles.and_then(|values| <[f64; 3]>::try_from(values).ok()),
-            })
-        });
-        Followed { column: column.name.clone(), moments: moments.collect() }
+pub fn of_spans(by: &str, whole: &TableProfile, spans: &Spans<TableProfile>) -> Option<OverTime> {
+    spans.iter().nth(1)?;
+    let follow = |column: &ColumnProfile| {
+        let moments = spans.iter().filter_map(|(at, span)| Some(moment(at, span.column(&column.name)?)));
+        Followed { column: column.name.clone(), moments: moments.flatten().collect() }
     };
-    let followed = names.iter().filter(|column| column.kind == Kind::Numeric).take(COLUMNS).map(follow).collect();
-    Some(OverTime { by: by.to_owned(), span, columns: followed })
+    let numbers = whole.columns.iter().filter(|column| column.kind == Kind::Numeric);
+    let followed = numbers.take(COLUMNS).map(follow).collect();
+    Some(OverTime { by: by.to_owned(), span: spans.length(), columns: followed })
+}
+
+/// What the profile of a column tells of a moment; none without rows.
+fn moment(at: i64, of: &ColumnProfile) -> Option<Moment> {
+    let quartiles = of.quantiles.quantiles(&[0.25, 0.5, 0.75]).ok().flatten();
+    (of.count > 0).then(|| Moment {
+        at,
+        rows: of.count,
+        missing: of.missing_share(),
+        quartiles: quartiles.and_then(|values| <[f64; 3]>::try_from(values).ok()),
+    })
 }

@@ -4,19 +4,21 @@ use super::super::classify::known;
 use super::super::target::Target;
 use super::{Bound, ProfileArgs};
 use crate::error::{Error, Result};
+use futures::stream::{self, StreamExt as _};
 use std::collections::BTreeMap;
 use tidemill_contracts::paths;
 use tidemill_dataset::{SampleOptions, Table};
-use tidemill_explore::over_time::of_profiles;
-use tidemill_explore::report::{Context, QualityFacts, RuleFacts, ScoreAt};
-use tidemill_explore::{Exploration, Options, Relations, explore_profile, relations_of};
+use tidemill_explore::report::Context;
+use tidemill_explore::{Exploration, Merged, Options, Relations, explore_profile, relations_of};
 use tidemill_privacy::{Declaration, PiiClass};
-use tidemill_quality::{QualityReport, RuleResult, merge_results};
+use tidemill_quality::QualityReport;
 use tidemill_spec::Source;
 use tidemill_stats::{ColumnProfile, TableProfile};
 use tidemill_storage::Storage;
 use tidemill_types::{Millis, ProjectName, SourceName, columns};
 
+/// Stored profiles read at the same time.
+const AT_A_TIME: usize = 16;
 /// Folder of validated tables, which are the ones with profiles.
 const AREA: &str = "clean/";
 
@@ -48,17 +50,14 @@ async fn merged(
 ) -> Result<(Exploration, Context)> {
     let mut objects = storage.list(&paths::profiles(project, source)).await?;
     objects.sort_by(|a, b| a.path.cmp(&b.path));
+    let wanted = objects.into_iter().filter(|object| {
+        let name = object.path.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
+        name.and_then(|name| name.parse().ok()).is_some_and(|version| within_versions(args, version))
+    });
+    let mut reports = stream::iter(wanted).map(|object| read(storage, object.path)).buffered(AT_A_TIME);
     let mut merged = Merged::default();
-    for object in objects {
-        let version = object.path.rsplit('/').next().and_then(|name| name.strip_suffix(".json")?.parse().ok());
-        if version.is_none_or(|version: i64| !within_versions(args, version)) {
-            continue;
-        }
-        let bytes = storage.get(&object.path).await?;
-        let damaged = |e: serde_json::Error| {
-            Error::Dataset(tidemill_dataset::Error::Corrupt { path: object.path.clone(), reason: e.to_string() })
-        };
-        let report = QualityReport::from_json(&bytes).map_err(damaged)?;
+    while let Some(report) = reports.next().await {
+        let report = report?;
         if within_instants(args, report.newest_known_at) {
             merged.add(report);
         }
@@ -77,20 +76,25 @@ async fn merged(
         _ => None,
     };
     let mut found = explore_profile(&args.what, &merged.profile, rows.as_ref().map(|rows| &rows.relations), &options);
-    if let Some(over_time) = of_profiles("knowledge", &merged.parts) {
+    if let Some(over_time) = merged.over_time() {
         found.over_time = Some(over_time);
     }
     let context = Context {
         origin: rows.map_or_else(|| merged.origin(), |rows| format!("{}; {}", merged.origin(), rows.origin)),
         bytes: None,
         made_at: chrono::Utc::now().format("%Y-%m-%d %H:%M UTC").to_string(),
-        quality: Some(QualityFacts {
-            rules: merged.rules.iter().map(RuleFacts::from).collect(),
-            scores: merged.scores,
-        }),
+        quality: Some(merged.quality()),
         ..Context::default()
     };
     Ok((found, context))
+}
+
+async fn read(storage: &Storage, path: String) -> Result<QualityReport> {
+    let bytes = storage.get(&path).await?;
+    let damaged = |e: serde_json::Error| {
+        Error::Dataset(tidemill_dataset::Error::Corrupt { path: path.clone(), reason: e.to_string() })
+    };
+    QualityReport::from_json(&bytes).map_err(damaged)
 }
 
 /// What the project says of personal data. Where no project is in force, the profiles tell: of personal columns
@@ -141,52 +145,6 @@ fn within_versions(args: &ProfileArgs, version: i64) -> bool {
 fn within_instants(args: &ProfileArgs, at: Option<Millis>) -> bool {
     let since = !matches!(args.since, Some(Bound::At(first)) if at.is_none_or(|at| at < first));
     since && !matches!(args.until, Some(Bound::At(end)) if at.is_none_or(|at| at >= end))
-}
-
-/// Commits, merged as they come.
-#[derive(Default)]
-struct Merged {
-    commits: usize,
-    left_behind: usize,
-    versions: Option<(i64, i64)>,
-    profile: TableProfile,
-    parts: Vec<(i64, TableProfile)>,
-    rules: Vec<RuleResult>,
-    scores: Vec<ScoreAt>,
-}
-
-impl Merged {
-    /// Adds a commit. Profiles of other columns, from before the source changed, are left behind.
-    fn add(&mut self, report: QualityReport) {
-        if self.profile.merge(&report.profile).is_err() {
-            let left_behind = self.left_behind + self.commits;
-            *self = Self { profile: report.profile.clone(), left_behind, ..Self::default() };
-        }
-        self.commits += 1;
-        let (first, last) = self.versions.unwrap_or((report.raw_version, report.raw_version));
-        self.versions = Some((first.min(report.raw_version), last.max(report.raw_version)));
-        merge_results(&mut self.rules, &report.rules);
-        if let Some(at) = report.newest_known_at {
-            self.scores.extend(report.score.total.map(|score| ScoreAt { at: at.0, score }));
-            self.parts.push((at.0, report.profile));
-        }
-    }
-
-    fn origin(&self) -> String {
-        let (first, last) = self.versions.unwrap_or_default();
-        let known = self.parts.iter().map(|(at, _)| *at);
-        let range =
-            known.clone().min().zip(known.max()).map(|(a, b)| format!(", known from {} to {}", Millis(a), Millis(b)));
-        let left = match self.left_behind {
-            0 => String::new(),
-            n => format!("; {n} commits with other columns were left behind"),
-        };
-        format!(
-            "profiles of {} commits merged, raw versions {first} to {last}{}{left}",
-            self.commits,
-            range.unwrap_or_default()
-        )
-    }
 }
 
 #[cfg(test)]
