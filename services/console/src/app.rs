@@ -3,6 +3,7 @@
 //! Answers of other services are JSON by contract; the console knows their fields, not their types. What several
 //! pages ask for in a row is remembered for a second.
 
+use crate::commits::Commits;
 use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::profiles::Profiles;
@@ -48,6 +49,8 @@ pub struct App {
     pub traces_url: String,
     /// Every source, from heads and profiles.
     pub(crate) profiles: Profiles,
+    /// Reports of many commits of one source, as they are asked for.
+    pub(crate) commits: Commits,
     /// Rows drawn from every source, and what they tell.
     pub(crate) samples: Samples,
     /// Tables of rows that pages read from.

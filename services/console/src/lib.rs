@@ -3,6 +3,7 @@
 mod answers;
 mod app;
 mod assets;
+mod commits;
 mod error;
 pub mod format;
 pub mod layout;
@@ -27,6 +28,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::from_fn;
 use axum::response::Response;
+use commits::Commits;
 use live::Live;
 use profiles::Profiles;
 use samples::Samples;
@@ -79,6 +81,7 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<()> {
     let app = Arc::new(App {
         live: Live::new(&deps.metrics),
         profiles: Profiles::new(&deps.spec, &tables),
+        commits: Commits::new(&deps.spec, &tables),
         samples: Samples::new(&deps.spec, &tables),
         tables,
         stop: stop.clone(),

@@ -3,6 +3,7 @@
 //! Profiles merge, so they are kept in two blocks: the one that fills up and the one before it. What is shown covers
 //! between one and two blocks of commits, whatever the number of rows; a refresh reads new commits only.
 
+use crate::commits;
 use crate::error::{Error, Result};
 use crate::tables::Tables;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,7 +15,6 @@ use tidemill_quality::clean::{Told, told};
 use tidemill_quality::{Freshness, QualityReport, QualityScore, RuleResult, Tally, merge_results, score};
 use tidemill_spec::{Source, Spec};
 use tidemill_stats::TableProfile;
-use tidemill_storage::Storage;
 use tidemill_types::{Millis, ProjectName, SourceName};
 use tokio::sync::Mutex;
 
@@ -176,7 +176,7 @@ impl Follower {
         let mut commits = if unseen > 0 { clean.history(unseen).await? } else { Vec::new() };
         commits.reverse();
         for commit in &commits {
-            self.take(tables.storage(), project, name, commit).await?;
+            self.take(tables, project, name, commit).await?;
         }
         let committed_at = commits.last().map(|commit| commit.committed_at).or(self.shown.committed_at);
         self.seen = Some(head.version());
@@ -195,7 +195,7 @@ impl Follower {
     /// Takes in the report that a commit names.
     async fn take(
         &mut self,
-        storage: &Storage,
+        tables: &Tables,
         project: &ProjectName,
         name: &SourceName,
         commit: &VersionAdds,
@@ -211,18 +211,8 @@ impl Follower {
         }
         // The commit notes how far the raw table was validated; the report has that number as its name.
         let Some(raw_version) = commit.txns.get(&paths::raw_table(project, name)) else { return Ok(()) };
-        let path = paths::profile(project, name, *raw_version);
-        let bytes = match storage.get(&path).await {
-            Ok(bytes) => bytes,
-            Err(tidemill_storage::Error::NotFound(_)) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        let parsed = tokio::task::spawn_blocking(move || QualityReport::from_json(&bytes)).await;
-        let damaged = |reason: String| Error::Stored { path: path.clone(), reason };
-        let mut report = parsed.map_err(|e| damaged(e.to_string()))?.map_err(|e| damaged(e.to_string()))?;
-        // Reports of older versions, or from before the column was called personal, still have values.
-        let masks = self.declared.masks();
-        report.profile.withhold(|column| masks.covers(column));
+        let report = commits::report(tables, project, (name, &self.declared), *raw_version).await?;
+        let Some(report) = report else { return Ok(()) };
         if self.filling.commits >= BLOCK {
             self.full = std::mem::take(&mut self.filling);
         }

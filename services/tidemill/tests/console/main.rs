@@ -92,6 +92,7 @@ async fn every_page_is_whole_quick_and_alive() {
     let weather = http::get(host, "/data/weather.json").await.text();
     assert!(weather.contains("\"no-such-wind\"") && weather.contains("\"changed\":1"), "{weather}");
     rows_of_live_tables_are_told_of(host).await;
+    columns_are_told_over_a_chosen_range(host).await;
     twins_tell_the_same_story(host, &pages).await;
     pages_are_light_and_quick(host, &pages).await;
     foreign_and_empty_forms_are_refused(host).await;
@@ -205,6 +206,24 @@ async fn rows_of_live_tables_are_told_of(host: &str) {
     }
     assert!(page.contains("relations, gaps and tests: "), "size and version of the draw are told");
     assert!(report.len() <= 500_000, "the report weighs {} bytes", report.len());
+}
+
+/// A column over as many commits as were asked for, with what its sketches tell.
+async fn columns_are_told_over_a_chosen_range(host: &str) {
+    let narrow = http::get(host, "/data/weather/wind_speed.json").await.json();
+    let wide = http::get(host, "/data/weather/wind_speed.json?commits=128").await.json();
+    let number = |twin: &serde_json::Value, at: &str| twin.pointer(at).and_then(serde_json::Value::as_u64).unwrap();
+    assert!(number(&wide, "/commits") >= number(&narrow, "/commits"), "{wide}");
+    assert!(number(&wide, "/facts/rows") >= number(&narrow, "/facts/rows"));
+    assert!(wide["facts"]["five"].is_array() && !wide["facts"]["top"].as_array().unwrap().is_empty(), "{wide}");
+    let moments = wide["over_time"]["moments"].as_array().map_or(0, Vec::len);
+    assert!(moments > 1 || number(&wide, "/commits") < 2, "{wide}");
+    let page = http::get(host, "/data/weather/wind_speed?commits=128").await;
+    let text = page.text();
+    assert!(text.contains("wind_speed?commits=512") && text.contains("Quantiles"), "the other ranges are a click away");
+    assert!(moments < 2 || text.contains("median, and the middle half of the values"));
+    assert!(text.len() <= HEAVIEST, "{} bytes", text.len());
+    assert_eq!(http::get(host, "/data/weather/wind_speed?commits=7").await.status, 400);
 }
 
 async fn pages_are_light_and_quick(host: &str, pages: &[Found]) {

@@ -1,29 +1,31 @@
-//! One column: its distribution, its numbers, its rules.
+//! One column: its distribution, its numbers, its quantiles over time, its rules. Of the newest commits, as many as were
+//! asked for, their stored profiles are merged; rows are not read.
 
 use super::summary::Summary;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::format;
-use crate::layout::{self, Align};
+use crate::layout;
 use crate::page::Page;
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
-use tidemill_plot::{Bar, Labels, bar_chart, histogram};
-use tidemill_stats::ColumnProfile;
+use tidemill_explore::over_time::Followed;
+use tidemill_explore::report::column_details;
+use tidemill_explore::{ColumnFacts, Exploration, explore_profile};
 use tidemill_types::SourceName;
 
-/// Bins of the picture.
+/// Bins of the twin.
 const BINS: usize = 40;
-/// Shares at which quantiles are told.
-const QUANTILES: [(f64, &str); 7] =
-    [(0.0, "least"), (0.01, "1 %"), (0.25, "25 %"), (0.5, "median"), (0.75, "75 %"), (0.99, "99 %"), (1.0, "largest")];
+/// Newest commits that can be chosen.
+const RANGES: [u64; 3] = [32, 128, 512];
 
-/// Which column.
+/// Which column, and of how many of the newest commits.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::pages) struct Query {
     source: SourceName,
     column: String,
+    commits: Option<String>,
 }
 
 /// A column.
@@ -33,15 +35,19 @@ pub(in crate::pages) struct Column {
     column: String,
     declared_type: String,
     nullable: bool,
+    /// Versions of the clean table that were looked at, the newest.
+    range: u64,
+    /// Commits among them.
     commits: usize,
+    origin: String,
     summary: Option<Summary>,
-    nulls: u64,
-    nans: u64,
-    infinite: u64,
-    skewness: Option<f64>,
-    quantiles: Vec<(&'static str, f64)>,
+    facts: Option<ColumnFacts>,
+    /// Quartiles and gaps over the knowledge of the commits.
+    over_time: Option<Followed>,
     distinct_error: f64,
     rules: Vec<String>,
+    #[serde(skip)]
+    exploration: Exploration,
 }
 
 impl Page for Column {
@@ -51,25 +57,29 @@ impl Page for Column {
         let missing = || Error::missing("column", format!("{}.{}", query.source, query.column));
         let declared = app.spec.sources.get(&query.source).and_then(|source| source.columns.get(&query.column));
         let declared = declared.ok_or_else(missing)?;
-        let known = app.profiles.source(&query.source).await?;
-        let profile = known.profile.column(&query.column);
-        let summary = profile.map(|profile| Summary::of(profile, BINS));
-        let numbers = summary.as_ref().is_some_and(|summary| summary.mean.is_some());
+        let range = chosen(query.commits.as_deref())?;
+        let merged = app.commits.newest(&query.source, range).await?;
+        let options = app.samples.options(&query.source);
+        let sampled = app.samples.of(&query.source);
+        let relations = sampled.as_ref().map(|sampled| &sampled.relations);
+        let mut exploration = explore_profile(query.source.as_str(), &merged.profile, relations, &options);
+        exploration.over_time = merged.over_time();
+        let over_time = exploration.over_time.iter().flat_map(|time| &time.columns);
         let rules = app.spec.quality.get(&query.source).into_iter().flatten();
         Ok(Self {
             source: query.source.to_string(),
             declared_type: format!("{:?}", declared.kind).to_lowercase(),
             nullable: declared.nullable,
-            commits: known.commits,
-            nulls: profile.map_or(0, |profile| profile.nulls),
-            nans: profile.map_or(0, |profile| profile.nans),
-            infinite: profile.map_or(0, |profile| profile.infs),
-            skewness: profile.and_then(|profile| profile.moments.skewness()).filter(|_| numbers),
-            quantiles: profile.filter(|_| numbers).map(quantiles).unwrap_or_default(),
+            range,
+            commits: merged.commits,
+            origin: merged.origin(),
+            summary: merged.profile.column(&query.column).map(|profile| Summary::of(profile, BINS)),
+            facts: exploration.columns.iter().find(|facts| facts.name == query.column).cloned(),
+            over_time: over_time.filter(|followed| followed.column == query.column).cloned().next(),
             distinct_error: tidemill_stats::Distinct::standard_error(),
             rules: rules.filter(|rule| rule.concerns(&query.column)).map(|rule| rule.id.clone()).collect(),
-            summary,
             column: query.column,
+            exploration,
         })
     }
 
@@ -82,8 +92,8 @@ impl Page for Column {
             p.crumbs {
                 a href="/data" { "Data & quality" } " / " a href={ "/data/" (self.source) } { (self.source) } " / " (self.column)
             }
-            @match &self.summary {
-                Some(summary) if summary.rows > 0 => { (self.filled(summary)) }
+            @match &self.facts {
+                Some(facts) if facts.rows > 0 => { (self.filled(facts)) }
                 _ => {
                     (layout::empty("No rows with this column were checked yet.",
                         &format!("tidemill events publish --source {} FILE", self.source)))
@@ -94,64 +104,40 @@ impl Page for Column {
 }
 
 impl Column {
-    fn filled(&self, summary: &Summary) -> Markup {
-        let note = format!("{} rows of the newest {} commits", format::count(summary.rows), self.commits);
-        let value = |value: Option<f64>| html! { (format::or_dash(value, |value| summary.value(value))) };
+    fn filled(&self, facts: &ColumnFacts) -> Markup {
         let optional = if self.nullable { ", may be absent" } else { "" };
-        let mut facts = vec![
+        let about = [
             ("Type", html! { (self.declared_type) (optional) }),
-            ("Rows", html! { (format::count(summary.rows)) }),
-            (
-                "Missing",
-                html! { (format::percent(summary.missing_share, 2)) " (" (format::count(self.nulls)) " null, " (format::count(self.nans)) " not a number)" },
-            ),
-            ("Infinite", html! { (format::count(self.infinite)) }),
-            (
-                "Distinct",
-                html! { (summary.distinct()) @if !summary.distinct_exact { " (± " (format::percent(self.distinct_error, 1)) ")" } },
-            ),
-            ("Mean", value(summary.mean)),
-            ("Standard deviation", html! { (format::or_dash(summary.sd, |sd| summary.spread(sd))) }),
-            ("Skewness", html! { (format::or_dash(self.skewness, |skew| format::fixed(skew, 2))) }),
+            ("Rows", html! { (format::count(facts.rows)) }),
+            ("Missing", html! { (format::percent(facts.missing_share, 2)) }),
             ("Rules", html! { @if self.rules.is_empty() { "none" } @else { (self.rules.join(", ")) } }),
         ];
-        if summary.mean.is_none() {
-            facts.retain(|(name, _)| !matches!(*name, "Infinite" | "Mean" | "Standard deviation" | "Skewness"));
-        }
         html! {
-            (layout::columns(&[
-                layout::panel("Distribution", &note, &self.picture(summary)),
-                layout::panel("Numbers", "", &layout::facts(&facts)),
-            ]))
-            @if !self.quantiles.is_empty() {
-                (layout::panel("Quantiles", "from a sketch; ranks are right to about one percent", &self.quantile_table(summary)))
+            (layout::panel("About", &self.origin, &html! { (layout::facts(&about)) (self.ranges()) }))
+            @if facts.withheld { (layout::empty("The values are personal: none is kept or shown.", "")) }
+            @else { (layout::panel("Values", "from sketches; ranks are right to about one percent", &column_details(facts, &self.exploration))) }
+        }
+    }
+
+    /// Links to the other ranges.
+    fn ranges(&self) -> Markup {
+        let path = format!("/data/{}/{}", self.source, layout::encoded(&self.column));
+        html! {
+            p.muted {
+                "Newest versions looked at: "
+                @for (at, range) in RANGES.iter().enumerate() {
+                    @if at > 0 { " · " }
+                    @if *range == self.range { strong { (format::count(*range)) } }
+                    @else { a href={ (path) "?commits=" (range) } { (format::count(*range)) } }
+                }
             }
         }
     }
-
-    fn picture(&self, summary: &Summary) -> Markup {
-        if summary.withheld {
-            return layout::empty("The values are personal: none is kept or shown.", "");
-        }
-        let title = format!("{} of {}", self.column, self.source);
-        if summary.bins.values.is_empty() {
-            let labels = Labels { title: &title, x: &self.declared_type, y: "rows" };
-            return histogram(labels, &summary.bins.edges, &summary.bins.counts);
-        }
-        let bars = summary.bins.values.iter().zip(&summary.bins.counts);
-        #[expect(clippy::cast_precision_loss, reason = "counts become heights")]
-        let bars: Vec<_> = bars.map(|(name, count)| Bar { name, value: *count as f64, interval: None }).collect();
-        bar_chart(Labels { title: &title, x: "most frequent values", y: "rows" }, &bars)
-    }
-
-    fn quantile_table(&self, summary: &Summary) -> Markup {
-        let heads: Vec<_> = self.quantiles.iter().map(|(name, _)| (*name, Align::Number)).collect();
-        let cells = self.quantiles.iter().map(|(_, value)| html! { (summary.value(*value)) }).collect();
-        layout::table("Quantiles", &heads, &[cells])
-    }
 }
 
-fn quantiles(profile: &ColumnProfile) -> Vec<(&'static str, f64)> {
-    let value = |share| profile.quantiles.quantile(share).ok().flatten();
-    QUANTILES.iter().filter_map(|(share, name)| Some((*name, value(*share)?))).collect()
+/// One of the ranges.
+fn chosen(text: Option<&str>) -> Result<u64> {
+    let Some(text) = text else { return Ok(RANGES[0]) };
+    let known = text.parse().ok().filter(|range| RANGES.contains(range));
+    known.ok_or_else(|| Error::Query(format!("commits is one of {RANGES:?}, not \"{text}\"")))
 }
