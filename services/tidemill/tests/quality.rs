@@ -189,6 +189,13 @@ fn proposals_name_their_false_alarms_and_can_be_used_as_they_are() {
             || by_name("education-num-determines-education").is_some()
     );
 
+    let small = tidemill(folder.path(), &["quality", "suggest", &file, "--commit-rows", "200", "-o", "json"]);
+    let small = answer(&small);
+    let share = small.as_array().unwrap().iter().find(|p| p["rule"] == "workclass-null-share").unwrap();
+    let limit = |proposal: &Value| proposal["definition"]["null_share"]["max"].as_f64().unwrap();
+    assert!(limit(share) > limit(by_name("workclass-null-share").unwrap()), "small commits scatter more: {share}");
+    assert!(share["unit"] == "commits" && share["tested"].as_u64().unwrap() > 100, "{share}");
+
     let output = tidemill(folder.path(), &["quality", "suggest", &file, "--source", "people"]);
     let block = String::from_utf8(output.stdout).unwrap();
     assert!(block.contains("quality:\n  people:\n") && block.contains("# false alarms: "), "{block}");

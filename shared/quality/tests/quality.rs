@@ -6,11 +6,12 @@ use arrow::array::{
 };
 use serde_json::json;
 use std::sync::Arc;
+use tidemill_quality::contract::import;
 use tidemill_quality::{
-    CommitMemory, Dimension, Freshness, FreshnessState, Memory, QualityError, QualityScore, Rules, Side, Tally, Verdict,
-    merge_results, score,
+    CommitMemory, Dimension, Freshness, FreshnessState, Memory, QualityError, QualityScore, Rules, Side, Tally,
+    Verdict, merge_results, score,
 };
-use tidemill_spec::{Rule, Source, Spec};
+use tidemill_spec::{Check, CountRule, Rule, Source, Spec};
 use tidemill_stats::random::Random;
 use tidemill_types::{Classified, Millis};
 
@@ -217,6 +218,21 @@ fn the_rules_of_the_flights_example_compile() {
 }
 
 #[test]
+fn bounds_of_a_contract_that_no_number_meets_are_named_as_not_taken() {
+    let read = |bound: u64| {
+        let check = json!({"type": "library", "metric": "rowCount", "mustBeGreaterThan": bound});
+        let at = json!({"name": "at", "logicalType": "timestamp", "required": true});
+        let object = json!({"name": "orders", "properties": [at], "quality": [check]});
+        import(&json!({"kind": "DataContract", "apiVersion": "v3.1.0", "schema": [object]})).unwrap()
+    };
+    let rules: Vec<Rule> = read(4).quality.into_values().flatten().collect();
+    assert_eq!(rules[0].check, Check::RowCount(CountRule { min: Some(5), max: None }));
+    let refused = read(u64::MAX);
+    assert!(refused.quality.values().all(Vec::is_empty), "{refused:?}");
+    assert!(refused.not_taken.iter().any(|why| why.contains("whole numbers")), "{refused:?}");
+}
+
+#[test]
 fn a_score_shows_its_product() {
     let rules = compiled(json!([
         {"id": "size", "range": {"column": "size", "max": 10}},
@@ -277,9 +293,11 @@ fn rules_on_every_side_of_quality_count() {
     let schema = rows.schema();
     let columns = schema.fields().iter().map(|field| field.name().as_str()).zip(rows.columns().iter().cloned());
     let known = RecordBatch::try_from_iter(columns.chain([("tm_known_at", known)])).unwrap();
-    let late = |within| scored(json!([{"id": "a", "freshness": {"column": "at", "within": within}}]), &known).timeliness;
+    let late =
+        |within| scored(json!([{"id": "a", "freshness": {"column": "at", "within": within}}]), &known).timeliness;
     assert_eq!((late("1s"), late("1m")), (Some(50.0), Some(100.0)));
-    let two = json!([{"id": "a", "mean": {"column": "size", "max": 0}}, {"id": "b", "sum": {"column": "size", "min": 0}}]);
+    let two =
+        json!([{"id": "a", "mean": {"column": "size", "max": 0}}, {"id": "b", "sum": {"column": "size", "min": 0}}]);
     let half = scored(two, &rows);
     assert_eq!(half.accuracy, Some(75.0), "one of two rules on commits fails: {}", half.formula);
     let mostly = scored(json!([{"id": "a", "range": {"column": "size", "min": 2}, "mostly": 0.9}]), &rows);
@@ -294,7 +312,12 @@ fn a_commit_that_was_held_is_scored_by_all_of_its_rows_and_no_rows_are_unknown()
     let verdict = rules.check_commit(&mut Memory::new(&rules, 100), &CommitMemory::new(&rules), &rows).unwrap();
     assert_eq!((verdict.held.as_deref(), verdict.accepted.num_rows()), (Some("a"), 0));
     let found = score(&verdict.tally, &UNPROMISED);
-    assert_eq!((found.accuracy, found.completeness), (Some(50.0), Some(100.0 * (1.0 - 3.0 / 8.0))), "{}", found.formula);
+    assert_eq!(
+        (found.accuracy, found.completeness),
+        (Some(50.0), Some(100.0 * (1.0 - 3.0 / 8.0))),
+        "{}",
+        found.formula
+    );
     let none = scored(list, &rows.slice(0, 0));
     assert_eq!((none.completeness, none.consistency, none.timeliness, none.total), (None, None, None, None));
     assert!(none.formula.ends_with("total unknown"), "{}", none.formula);
@@ -331,7 +354,10 @@ fn more_faults_never_raise_a_score() {
         let values = |s: &QualityScore| [s.accuracy, s.completeness, s.consistency, s.timeliness, s.total];
         for (before, after) in values(&before).into_iter().zip(values(&after)) {
             assert_eq!(before.is_some(), after.is_some());
-            assert!(after <= before && before.is_none_or(|value| (0.0..=100.0).contains(&value)), "{tally:?} {worse:?}");
+            assert!(
+                after <= before && before.is_none_or(|value| (0.0..=100.0).contains(&value)),
+                "{tally:?} {worse:?}"
+            );
         }
     }
 }

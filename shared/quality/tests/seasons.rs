@@ -160,7 +160,8 @@ fn no_instant_however_far_off_changes_what_is_judged_or_remembered() {
             let expected = commit(&rules, &mut plain, &batch(&rows));
             let found = commit(&rules, &mut disturbed, &batch(&more));
             assert_eq!(found.failed, expected.failed, "seed {seed}, hour {nth}: {:?}", found.observed);
-            let told = found.observed.is_some_and(|text| text.contains(&format!("{count} rows too far from all others")));
+            let told =
+                found.observed.is_some_and(|text| text.contains(&format!("{count} rows too far from all others")));
             assert_eq!(told, count > 0, "seed {seed}, hour {nth}");
             failed += found.failed;
             all.extend(more);
@@ -221,5 +222,8 @@ fn history_that_is_loaded_late_only_pauses_the_judgement() {
         assert_eq!(result.failed, 0, "hour {nth}: {:?}", result.observed);
     }
     commit(&rules, &mut commits, &batch(&hour(7 * WEEK + 12, "A")));
-    assert!(commit(&rules, &mut commits, &batch(&hour(7 * WEEK + 13, ""))).failed == 1, "what was usual is still known");
+    assert!(
+        commit(&rules, &mut commits, &batch(&hour(7 * WEEK + 13, ""))).failed == 1,
+        "what was usual is still known"
+    );
 }

@@ -28,12 +28,8 @@ fn rows(random: &mut Random, count: usize) -> RecordBatch {
     let skewed: Float64Array = (0..count).map(|_| Some(normal().exp())).collect();
     let rare: Float64Array = (0..count).map(|_| Some(normal()).filter(|v| *v > -1.5)).collect();
     let at = TimestampMillisecondArray::from_iter_values((0..count as i64).map(|n| n * 1_000)).with_timezone("UTC");
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("at", Arc::new(at)),
-        ("plain", Arc::new(plain)),
-        ("skewed", Arc::new(skewed)),
-        ("rare", Arc::new(rare)),
-    ];
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("at", Arc::new(at)), ("plain", Arc::new(plain)), ("skewed", Arc::new(skewed)), ("rare", Arc::new(rare))];
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap()
 }
 

@@ -117,7 +117,8 @@ impl Seasonal {
         let known = before.newest_of(era, &self.lengths());
         let from = known.map_or(era.first, |newest| self.closed_until(newest)).max(until - JUDGED);
         for (segment, periods) in &era.segments {
-            let each = (from..until).filter_map(|period| self.judge_period(segment, periods, period, era.first, judged));
+            let each =
+                (from..until).filter_map(|period| self.judge_period(segment, periods, period, era.first, judged));
             found.extend(each);
         }
     }
@@ -157,9 +158,14 @@ impl Seasonal {
         let score = (value - middle).abs() / scale;
         (score > self.deviation).then(|| Deviation {
             score,
-            text: format!("{segment} {}: {}, usually {}", Millis(period.saturating_mul(length)), shown(value), shown(middle))
-                .trim_start()
-                .to_owned(),
+            text: format!(
+                "{segment} {}: {}, usually {}",
+                Millis(period.saturating_mul(length)),
+                shown(value),
+                shown(middle)
+            )
+            .trim_start()
+            .to_owned(),
         })
     }
 }
@@ -180,7 +186,8 @@ impl CommitCheck for Seasonal {
         };
         if let Some(first) = astray.first {
             let rows = astray.rows;
-            observed.push_str(&format!("; {rows} rows too far from all others, such as {}, not counted", Millis(first)));
+            observed
+                .push_str(&format!("; {rows} rows too far from all others, such as {}, not counted", Millis(first)));
         }
         Ok((judged > 0 || astray.rows > 0).then_some(Finding { holds: found.is_empty(), observed }))
     }

@@ -177,18 +177,3 @@ fn rows(check: &Value) -> Option<CountRule> {
         _ => None,
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bounds_on_rows_that_no_number_meets_are_not_taken() {
-        let bounded = |key: &str, bound: u64| rows(&json!({key: bound}));
-        assert_eq!(bounded("mustBeGreaterThan", 4), Some(CountRule { min: Some(5), max: None }));
-        assert_eq!(bounded("mustBeGreaterThan", u64::MAX), None);
-        assert_eq!(bounded("mustBeLessThan", 0), None);
-        let check = json!({"type": "library", "metric": "rowCount", "mustBeGreaterThan": u64::MAX});
-        assert!(rule_of(&check, None).is_err_and(|why| why.contains("whole numbers")));
-    }
-}

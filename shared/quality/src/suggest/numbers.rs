@@ -16,12 +16,7 @@ const CODES: usize = 20;
 const FEWEST: f64 = 30.0;
 
 /// Rules that the values of a column suggest.
-pub(super) fn mine(
-    name: &str,
-    array: &ArrayRef,
-    history: &History,
-    rules: &mut Vec<Rule>,
-) -> Result<(), QualityError> {
+pub(super) fn mine(name: &str, array: &ArrayRef, history: &History, rules: &mut Vec<Rule>) -> Result<(), QualityError> {
     let mut values = present(array)?;
     let is_float = array.data_type().is_floating();
     if values.len() < 10 || values.iter().any(|v| v.is_infinite()) {
@@ -132,7 +127,8 @@ fn distribution(
     }
     let counts = binned(array, &edges)?;
     let used = counts.iter().filter(|count| **count > 0).count() as u64;
-    let rarely = chi_square_quantile(1.0 - RARE, used - 1).map_err(of_statistics)? * (1.0 / usual + 1.0 / array.len() as f64);
+    let rarely =
+        chi_square_quantile(1.0 - RARE, used - 1).map_err(of_statistics)? * (1.0 / usual + 1.0 / array.len() as f64);
     let mut largest: f64 = 0.0;
     for rows in history.each().filter(|rows| !rows.is_empty()) {
         let commit = binned(&array.slice(rows.start, rows.len()), &edges)?;

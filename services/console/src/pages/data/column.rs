@@ -64,7 +64,8 @@ impl Page for Column {
         let relations = sampled.as_ref().map(|sampled| &sampled.relations);
         let mut exploration = explore_profile(query.source.as_str(), &merged.profile, relations, &options);
         exploration.over_time = merged.over_time();
-        let over_time = exploration.over_time.iter().flat_map(|time| &time.columns);
+        let mut followed = exploration.over_time.iter().flat_map(|time| &time.columns);
+        let over_time = followed.find(|followed| followed.column == query.column).cloned();
         let rules = app.spec.quality.get(&query.source).into_iter().flatten();
         Ok(Self {
             source: query.source.to_string(),
@@ -75,7 +76,7 @@ impl Page for Column {
             origin: merged.origin(),
             summary: merged.profile.column(&query.column).map(|profile| Summary::of(profile, BINS)),
             facts: exploration.columns.iter().find(|facts| facts.name == query.column).cloned(),
-            over_time: over_time.filter(|followed| followed.column == query.column).cloned().next(),
+            over_time,
             distinct_error: tidemill_stats::Distinct::standard_error(),
             rules: rules.filter(|rule| rule.concerns(&query.column)).map(|rule| rule.id.clone()).collect(),
             column: query.column,

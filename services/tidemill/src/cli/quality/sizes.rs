@@ -23,7 +23,11 @@ pub(super) fn of_file(rows: usize, blocks: usize) -> Vec<usize> {
 ///
 /// # Errors
 /// The store fails.
-pub(super) async fn of_source(target: &Target, name: &SourceName, (rows, blocks): (usize, usize)) -> Result<Vec<usize>> {
+pub(super) async fn of_source(
+    target: &Target,
+    name: &SourceName,
+    (rows, blocks): (usize, usize),
+) -> Result<Vec<usize>> {
     let project = target.project().await?;
     let raw = paths::raw_table(&project, name);
     let table = Table::open(&target.storage()?, &paths::clean_table(&project, name)).await?;
