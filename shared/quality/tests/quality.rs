@@ -375,7 +375,7 @@ fn breaking_one_more_value_never_raises_the_score_of_rows() {
     let mut before = scored(list.clone(), &batch(0, &rows)).total.unwrap();
     for step in 0..72_usize {
         // Every value of every row, in an order that mixes both.
-        let (row, column) = (step * 7 % 24, step % 3);
+        let (row, column) = (step * 7 % 24, (step + step / 24) % 3);
         match column {
             0 => rows[row].0 = rows[row].0.map(|id| id | 1),
             1 => rows[row].1 = None,
