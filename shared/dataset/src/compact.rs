@@ -107,9 +107,7 @@ impl Table {
     /// Replaces files by one that holds their rows.
     async fn join(&self, group: &[DataFile]) -> Result<(u64, Option<DataFile>), CommitError> {
         // The new file takes the place of the first one in the order of the commits.
-        let first = group.first().and_then(|file| file.path.rsplit_once('-'));
-        let place = first.map_or_else(|| format!("{:020}", 0), |(place, _)| place.to_owned());
-        let file = self.write_joined(&place, group).await?;
+        let file = self.write_joined(group.first().map_or("", DataFile::place), group).await?;
         let (time, id) = (now(), new_id());
         let mut lines = vec![log::commit_info("OPTIMIZE", time, &id, BTreeMap::new())];
         lines.extend(file.iter().map(|file| Line { add: Some(file.to_add(time, false)), ..Line::default() }));
@@ -133,18 +131,6 @@ impl Table {
         Ok(self.append_entry(snapshot, id, lines, untouched).await?.version)
     }
 
-    /// Removes files from the table, rows and all; earlier versions keep them. Returns the version made.
-    ///
-    /// # Errors
-    /// [`CommitError::Conflict`] when one of them is no longer part of the table.
-    pub async fn drop_files(&self, files: &[DataFile], reason: &str) -> Result<u64, CommitError> {
-        let (time, id) = (now(), new_id());
-        let metadata = BTreeMap::from([("tidemill.reason".to_owned(), reason.to_owned())]);
-        let mut lines = vec![log::commit_info("DELETE", time, &id, metadata)];
-        lines.extend(files.iter().map(|f| Line { remove: Some(f.to_remove(time, true)), ..Line::default() }));
-        self.replace(files, &id, &lines).await
-    }
-
     /// Writes the rows of some files as one, in the order that the table asks for. Only a sort holds all of them.
     async fn write_joined(&self, place: &str, group: &[DataFile]) -> Result<Option<DataFile>, Error> {
         let schema = self.schema();
@@ -156,7 +142,7 @@ impl Table {
             blocking(move || rearrange::encode(&batches, &schema, sort_by.as_deref())).await?
         } else {
             let mut joined = rearrange::Joined::new(&schema)?;
-            let mut rows = self.scan_files(group);
+            let mut rows = self.scan_files(group, None);
             while let Some(batch) = rows.next().await? {
                 joined = blocking(move || joined.add(&batch).map(|()| joined)).await?;
             }
@@ -192,15 +178,16 @@ fn groups<'f>(
         }
     }
     groups.push(run);
-    groups.retain(|group| group.len() > 1 && (effort == Effort::Everything || pays(group)));
+    groups.retain(|group| group.len() > 1 && (effort == Effort::Everything || pays(group, target_bytes)));
     groups
 }
 
-/// Whether joining at least doubles the largest file: then each row is rewritten O(log n) times in all.
-fn pays(group: &[DataFile]) -> bool {
+/// Whether joining at least doubles the largest file, or makes one that is never joined again: then each row is rewritten
+/// O(log n) times in all.
+fn pays(group: &[DataFile], target_bytes: u64) -> bool {
     let largest = group.iter().map(|file| file.size).max().unwrap_or_default();
     let total: u64 = group.iter().map(|file| file.size).sum();
-    group.len() >= 4 && total >= largest.saturating_mul(2)
+    total >= target_bytes / 2 || (group.len() >= 4 && total >= largest.saturating_mul(2))
 }
 
 #[cfg(test)]
@@ -231,5 +218,27 @@ mod tests {
         assert!(sizes(&[40, 1, 1, 1], Effort::Worthwhile).is_empty());
         assert_eq!(sizes(&[40, 20, 10, 10], Effort::Worthwhile).len(), 1);
         assert_eq!(sizes(&[40, 1, 1, 1], Effort::Everything).len(), 1);
+    }
+
+    #[test]
+    fn half_of_the_files_of_a_table_at_rest_have_at_least_half_the_target_and_rows_are_rewritten_few_times() {
+        for appended in 1..100 {
+            let (mut table, mut rewritten) = (Vec::new(), 0);
+            for _ in 0..400 {
+                table.push(appended);
+                let mut all = files(&table);
+                for group in groups(all.clone().iter(), (100, MOST_ROWS_SORTED), Effort::Worthwhile) {
+                    let total = group.iter().map(|file| file.size).sum();
+                    rewritten += total;
+                    all.retain(|file| !group[1..].contains(file));
+                    all.iter_mut().filter(|file| **file == group[0]).for_each(|file| file.size = total);
+                }
+                table = all.iter().map(|file| file.size).collect();
+            }
+            let mut sorted = table.clone();
+            sorted.sort_unstable();
+            assert!(sorted[sorted.len() / 2] >= 50, "files of {appended}: {table:?}");
+            assert!(rewritten <= 5 * 400 * appended, "files of {appended}: {rewritten}");
+        }
     }
 }

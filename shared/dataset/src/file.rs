@@ -61,6 +61,11 @@ impl DataFile {
         }
     }
 
+    /// Where the file stands among those of the table, as its path says.
+    pub(crate) fn place(&self) -> &str {
+        self.path.rsplit_once('-').map_or(&self.path, |(place, _)| place)
+    }
+
     /// Smallest and largest instant of a timestamp column, both inclusive; `None` when unknown or all null.
     #[must_use]
     pub fn instants(&self, column: &str) -> Option<(Millis, Millis)> {

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::file::DataFile;
-use crate::log::Line;
+use crate::log::{self, Line};
 use crate::restore::RESTORE;
 use crate::rewrite::REPLACE;
 use crate::table::Table;
@@ -18,7 +18,8 @@ pub struct VersionAdds {
     pub committed_at: Millis,
     /// `WRITE`, `OPTIMIZE`, `REPLACE`, `RESTORE`, `DELETE`, `CREATE TABLE` or `CLONE`; other programs use other words.
     pub operation: String,
-    /// Files with new rows. Compaction moves rows without making new ones, so its files are not among them.
+    /// Files with new rows. Compaction moves rows without making new ones, and retention keeps some, so their files are
+    /// not among them.
     pub files: Vec<DataFile>,
     /// Applications and the sequences that they had done.
     pub txns: BTreeMap<String, i64>,
@@ -35,13 +36,12 @@ impl VersionAdds {
 
     fn of(version: u64, lines: &[Line]) -> Self {
         let info = lines.iter().find_map(|line| line.commit_info.clone()).unwrap_or_default();
-        let adds = lines.iter().filter_map(|line| line.add.as_ref()).filter(|add| add.data_change);
         let txns = lines.iter().filter_map(|line| line.txn.as_ref());
         Self {
             version,
             committed_at: Millis(info.timestamp),
             operation: info.operation,
-            files: adds.map(DataFile::from_add).collect(),
+            files: log::new_rows(lines).map(DataFile::from_add).collect(),
             txns: txns.map(|txn| (txn.app_id.clone(), txn.version)).collect(),
             metadata: info.tidemill,
         }

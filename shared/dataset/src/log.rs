@@ -1,6 +1,7 @@
 //! Lines of a Delta log entry: what this crate writes and must understand.
 
 use crate::error::Error;
+use crate::expire::DELETE;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -109,6 +110,13 @@ pub(crate) fn noted(notes: &[(&str, i64)], now: Millis) -> impl Iterator<Item = 
         let txn = Txn { app_id: (*app_id).to_owned(), version: *last_seq, last_updated: Some(now.0) };
         Line { txn: Some(txn), ..Line::default() }
     })
+}
+
+/// Files with rows that the table did not hold before. Compaction moves rows, and whoever takes rows out of a file puts
+/// those that stay into another.
+pub(crate) fn new_rows(lines: &[Line]) -> impl Iterator<Item = &Add> {
+    let only_takes = lines.iter().filter_map(|line| line.commit_info.as_ref()).any(|info| info.operation == DELETE);
+    lines.iter().filter_map(|line| line.add.as_ref()).filter(move |add| add.data_change && !only_takes)
 }
 
 /// Id that the writer gave a commit; empty when another program wrote it.

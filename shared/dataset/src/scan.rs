@@ -74,10 +74,11 @@ impl Table {
         concat_batches(&schema, &batches).map_err(|e| Error::Encode(e.to_string()))
     }
 
-    /// Starts a scan over files, in the order given.
-    pub(crate) fn scan_files(&self, files: &[DataFile]) -> Scan {
+    /// Starts a scan over files, in the order given; `None` for `columns` means all.
+    pub(crate) fn scan_files(&self, files: &[DataFile], columns: Option<&[&str]>) -> Scan {
         let files = files.iter().cloned().collect();
-        Scan { table: self.clone(), files, columns: None, between: None, helper: false, reader: None }
+        let columns = columns.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        Scan { table: self.clone(), files, columns, between: None, helper: false, reader: None }
     }
 
     /// Reads whole files, in the order given; `None` for `columns` means all.

@@ -343,10 +343,8 @@ fn is_upkeep(lines: &[Line]) -> bool {
     if lines.iter().filter_map(|line| line.commit_info.as_ref()).any(|info| info.operation == RESTORE) {
         return false;
     }
-    lines.iter().all(|line| {
-        let brings_rows = line.add.as_ref().is_some_and(|add| add.data_change);
-        line.txn.is_none() && line.meta_data.is_none() && line.protocol.is_none() && !brings_rows
-    })
+    let only_files = lines.iter().all(|l| l.txn.is_none() && l.meta_data.is_none() && l.protocol.is_none());
+    only_files && log::new_rows(lines).next().is_none()
 }
 
 fn is_own(lines: &[Line], id: &str) -> bool {

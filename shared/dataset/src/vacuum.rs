@@ -4,11 +4,13 @@
 //! Planning and deleting are two steps, so that a person sees what will go.
 
 use crate::error::Error;
-use crate::file::DataFile;
 use crate::table::Table;
 use std::collections::BTreeSet;
 use tidemill_storage::ObjectInfo;
 use tidemill_types::Millis;
+
+/// Objects deleted between two looks at who relies on what.
+const AT_ONCE: usize = 100;
 
 /// Which versions of a table stay readable.
 #[derive(Clone, Debug)]
@@ -38,6 +40,15 @@ pub struct VacuumPlan {
     pub kept_bytes: u64,
 }
 
+/// What a vacuum deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vacuumed {
+    /// Number of objects.
+    pub objects: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 impl VacuumPlan {
     /// Bytes that would be freed.
     #[must_use]
@@ -58,11 +69,7 @@ impl Table {
         let oldest_kept = keep.after.map_or(current, |after| current.min(after));
         let mut needed = self.files_since(oldest_kept, latest.version()).await?;
         needed.extend(latest.files().map(|file| self.object(&file.path)));
-        let mut also = BTreeSet::new();
-        for version in &keep.named {
-            let snapshot = self.load_version(*version).await?;
-            also.extend(snapshot.files().map(|file| self.object(&file.path)));
-        }
+        let also = self.files_of(&keep.named).await?;
         let log = self.object("_delta_log/");
         let mut plan = VacuumPlan {
             version: latest.version(),
@@ -88,20 +95,38 @@ impl Table {
         Ok(plan)
     }
 
-    /// Deletes what a plan names and the newest version still does not need: an earlier state may have been brought back
-    /// since. Returns how many objects are gone.
+    /// Deletes what a plan names, but for what is needed by now: an earlier state may have been brought back since, and
+    /// `named` says anew, before every few objects, which versions somebody relies on.
     ///
     /// # Errors
-    /// When the store fails; objects deleted so far stay deleted, and planning again finds the others.
-    pub async fn vacuum(&self, plan: &VacuumPlan) -> Result<usize, Error> {
-        let newest = self.load().await?;
-        let needed: BTreeSet<String> = newest.files().map(|file| self.object(&file.path)).collect();
-        let mut gone = 0;
-        for object in plan.unneeded.iter().filter(|object| !needed.contains(&object.path)) {
-            self.storage.delete(&object.path).await?;
-            gone += 1;
+    /// When the store fails, or nobody knows what is relied on; objects deleted so far stay deleted, and planning again
+    /// finds the others.
+    pub async fn vacuum<E: From<Error>>(
+        &self,
+        plan: &VacuumPlan,
+        named: impl AsyncFn() -> Result<BTreeSet<u64>, E>,
+    ) -> Result<Vacuumed, E> {
+        let mut gone = Vacuumed::default();
+        for objects in plan.unneeded.chunks(AT_ONCE) {
+            let mut needed = self.files_of(&named().await?).await?;
+            needed.extend(self.load().await?.files().map(|file| self.object(&file.path)));
+            for object in objects.iter().filter(|object| !needed.contains(&object.path)) {
+                self.storage.delete(&object.path).await.map_err(Error::from)?;
+                gone.objects += 1;
+                gone.bytes += object.size;
+            }
         }
         Ok(gone)
+    }
+
+    /// Objects of some versions.
+    async fn files_of(&self, versions: &BTreeSet<u64>) -> Result<BTreeSet<String>, Error> {
+        let mut found = BTreeSet::new();
+        for version in versions {
+            let snapshot = self.load_version(*version).await?;
+            found.extend(snapshot.files().map(|file| self.object(&file.path)));
+        }
+        Ok(found)
     }
 
     /// Objects of a version and of all later ones.
@@ -113,16 +138,5 @@ impl Table {
             found.extend(lines.iter().filter_map(|line| line.add.as_ref()).map(|add| self.object(&add.path)));
         }
         Ok(found)
-    }
-
-    /// Files of the newest version whose rows all lie before an instant, by their statistics.
-    ///
-    /// # Errors
-    /// [`Error::Column`] when there is no such column; when the store fails.
-    pub async fn files_before(&self, column: &str, before: Millis) -> Result<Vec<DataFile>, Error> {
-        let snapshot = self.load().await?;
-        snapshot.schema().index_of(column).map_err(|_| Error::Column(column.to_owned()))?;
-        let is_old = |file: &&DataFile| file.instants(column).is_some_and(|(_, high)| high < before);
-        Ok(snapshot.files().filter(is_old).cloned().collect())
     }
 }

@@ -8,7 +8,9 @@ use arrow::datatypes::Int64Type;
 use common::{APP, append, ids, open, rows, storage};
 use std::collections::{BTreeMap, BTreeSet};
 use tidemill_dataset::diff::{Compared, Origin, Side, diff};
-use tidemill_dataset::{Effort, Error, Keep, Tag, TagDropped, TaggedTable, Tags};
+use tidemill_dataset::{
+    CommitError, Effort, Error, Expired, Expiry, Keep, Table, Tag, TagDropped, TaggedTable, Tags,
+};
 use tidemill_types::Millis;
 
 const TARGET: u64 = 1 << 20;
@@ -125,7 +127,7 @@ async fn vacuum_keeps_what_was_current_lately_what_is_named_and_what_a_follower_
     let lately = Keep { since: Millis(0), after: None, named: BTreeSet::new() };
     assert!(table.plan_vacuum(&lately).await.unwrap().unneeded.is_empty());
     assert!(matches!(table.plan_vacuum(&all(&[99], None)).await, Err(Error::Absent { version: Some(99), .. })));
-    assert_eq!(table.vacuum(&plan).await.unwrap(), 2);
+    assert_eq!(table.vacuum(&plan, async || Ok::<_, Error>(BTreeSet::from([2]))).await.unwrap().objects, 2);
     assert_eq!(ids(&table).await, (0..40).collect::<Vec<_>>());
     let named = table.load_version(2).await.unwrap();
     assert_eq!(table.content_hash(&named, None).await.unwrap().rows, 20);
@@ -133,24 +135,145 @@ async fn vacuum_keeps_what_was_current_lately_what_is_named_and_what_a_follower_
     assert!(table.content_hash(&gone, None).await.is_err());
 }
 
+/// The instant of a row.
+fn at(id: i64) -> Millis {
+    Millis(1_357_000_000_000 + id * 1_000)
+}
+
+/// What goes when rows are kept for so many seconds, back from the newest one.
+async fn expiry(table: &Table, seconds: i64) -> Expiry {
+    let newest = table.newest("at", Millis::MAX).await.unwrap().unwrap();
+    Expiry::of_age("at", newest, seconds * 1_000)
+}
+
 #[tokio::test]
-async fn retention_drops_whole_files_before_an_instant_and_the_writer_goes_on() {
+async fn retention_drops_old_rows_and_a_commit_prepared_before_goes_through_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let table = open(&storage(&folder)).await;
     for i in 0..4 {
         append(&table, i * 10, i * 10 + 10).await;
     }
+    // Two files as a whole, and half the rows of one that holds younger ones too.
     let prepared_on = table.load().await.unwrap();
-    let cut = Millis(1_357_000_000_000 + 20 * 1_000);
-    let old = table.files_before("at", cut).await.unwrap();
-    assert_eq!(old.iter().map(|file| file.rows).sum::<u64>(), 20);
-    table.drop_files(&old, "older than promised").await.unwrap();
-    assert_eq!(ids(&table).await, (20..40).collect::<Vec<_>>());
-    assert!(table.drop_files(&old, "again").await.is_err(), "they are gone");
+    let expiry = expiry(&table, 14).await;
+    let rows_of = |found: Vec<Expired>| found.iter().map(|expired| expired.rows).collect::<Vec<_>>();
+    assert_eq!(rows_of(table.expired(&expiry).await.unwrap()), [10, 10, 5]);
+    assert_eq!(table.expire(&expiry, "older than promised").await.unwrap(), 25);
+    assert_eq!(ids(&table).await, (25..40).collect::<Vec<_>>());
+    assert_eq!(table.expire(&expiry, "again").await.unwrap(), 0, "they are gone");
     table.commit(prepared_on, &[rows(40, 50)], APP, 50, BTreeMap::new()).await.unwrap();
-    assert_eq!(ids(&table).await, (20..50).collect::<Vec<_>>());
-    assert_eq!(table.load_version(4).await.unwrap().num_rows(), 40);
-    assert!(matches!(table.files_before("none", cut).await, Err(Error::Column(_))));
+    assert_eq!(ids(&open(&storage(&folder)).await).await, (25..50).collect::<Vec<_>>());
+    assert_eq!(table.load_version(4).await.unwrap().num_rows(), 40, "earlier versions keep them");
+    let none = Expiry::of_age("none", Millis::MAX, 1);
+    assert!(matches!(table.expired(&none).await, Err(Error::Column(_))));
+}
+
+#[tokio::test]
+async fn retention_reaches_rows_that_were_joined_with_younger_ones_and_followers_read_none_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage(&folder);
+    let (table, follower) = (open(&storage).await, open(&storage).await);
+    for i in 0..10 {
+        append(&table, i * 10, i * 10 + 10).await;
+    }
+    table.compact(TARGET, Effort::Everything).await.unwrap();
+    let seen = follower.load().await.unwrap();
+    let before = table.content_hash(&seen, None).await.unwrap();
+    // One file, and a tenth of its rows too old: with less it is left as it is.
+    assert!(table.expired(&expiry(&table, 90).await).await.unwrap().is_empty());
+    assert_eq!(table.expire(&expiry(&table, 89).await, "age").await.unwrap(), 10);
+    assert_eq!(ids(&table).await, (10..100).collect::<Vec<_>>());
+    append(&table, 100, 110).await;
+    let newest = follower.load().await.unwrap();
+    assert_eq!((newest.num_rows(), newest.done(APP).await.unwrap()), (100, Some(110)));
+    let news = follower.added_between(seen.version(), newest.version()).await.unwrap();
+    assert_eq!(news.iter().map(|version| version.rows()).collect::<Vec<_>>(), [0, 10], "only what was appended");
+    // The joined file is still there for the version that had it, and goes with that.
+    assert_eq!(table.content_hash(&seen, None).await.unwrap(), before);
+    let none = Keep { since: Millis::MAX, after: None, named: BTreeSet::from([seen.version()]) };
+    assert_eq!(table.plan_vacuum(&none).await.unwrap().protected.len(), 1);
+}
+
+#[tokio::test]
+async fn a_single_row_goes_when_it_is_a_tenth_older_than_promised() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = open(&storage(&folder)).await;
+    append(&table, 0, 1).await;
+    append(&table, 200, 300).await;
+    table.compact(TARGET, Effort::Everything).await.unwrap();
+    assert!(table.expired(&expiry(&table, 290).await).await.unwrap().is_empty());
+    assert_eq!(table.expire(&expiry(&table, 270).await, "age").await.unwrap(), 1);
+    assert_eq!(ids(&table).await, (200..300).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_row_of_the_future_does_not_make_the_others_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = open(&storage(&folder)).await;
+    append(&table, 0, 10).await;
+    append(&table, 10, 20).await;
+    append(&table, 1_000_000, 1_000_001).await;
+    let now = at(500);
+    assert_eq!(table.newest("at", now).await.unwrap(), Some(at(19)));
+    // Nor when it lies in the file of the newest.
+    table.compact(TARGET, Effort::Everything).await.unwrap();
+    assert_eq!(table.newest("at", now).await.unwrap(), Some(at(19)));
+    assert_eq!(table.newest("at", Millis::MAX).await.unwrap(), Some(at(1_000_000)));
+    assert_eq!(table.newest("at", Millis(0)).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_beside_a_writer_and_a_compaction_loses_no_young_row_and_doubles_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage(&folder);
+    let writer = open(&storage).await;
+    let task = tokio::spawn(async move {
+        for i in 0..60 {
+            append(&writer, i * 5, i * 5 + 5).await;
+        }
+    });
+    let (one, two) = (open(&storage).await, open(&storage).await);
+    let mut gone = 0;
+    while !task.is_finished() {
+        let (joined, dropped) = tokio::join!(one.compact(TARGET, Effort::Everything), async {
+            match two.newest("at", Millis::MAX).await.unwrap() {
+                Some(newest) => two.expire(&Expiry::of_age("at", newest, 49_000), "age").await,
+                None => Ok(0),
+            }
+        });
+        joined.unwrap();
+        match dropped {
+            Ok(rows) => gone += rows,
+            Err(error) => assert!(matches!(error, CommitError::Conflict { .. }), "{error}"),
+        }
+    }
+    task.await.unwrap();
+    two.expire(&expiry(&two, 49).await, "age").await.unwrap();
+    let left = ids(&open(&storage).await).await;
+    assert!(left.len() <= 55 && left.ends_with(&(250..300).collect::<Vec<_>>()), "{left:?}");
+    assert!(left.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{left:?}");
+    assert!(gone > 0 || left.len() == 50);
+}
+
+#[tokio::test]
+async fn what_somebody_came_to_rely_on_after_the_plan_is_not_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = open(&storage(&folder)).await;
+    for i in 0..4 {
+        append(&table, i * 10, i * 10 + 10).await;
+    }
+    table.compact(TARGET, Effort::Everything).await.unwrap();
+    let keep = Keep { since: Millis::MAX, after: None, named: BTreeSet::new() };
+    let plan = table.plan_vacuum(&keep).await.unwrap();
+    assert_eq!(plan.unneeded.len(), 4);
+    let tagged = async || Ok::<_, Error>(BTreeSet::from([3]));
+    assert_eq!(table.vacuum(&plan, tagged).await.unwrap().objects, 1);
+    let version = table.load_version(3).await.unwrap();
+    assert_eq!(table.content_hash(&version, None).await.unwrap().rows, 30);
+    // When nobody knows, nothing is deleted.
+    let unknown = async || Err::<BTreeSet<u64>, _>(Error::NoTag("unreadable".to_owned()));
+    assert!(table.vacuum(&table.plan_vacuum(&keep).await.unwrap(), unknown).await.is_err());
+    assert_eq!(table.content_hash(&version, None).await.unwrap().rows, 30);
 }
 
 #[tokio::test]

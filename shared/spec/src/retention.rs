@@ -28,7 +28,8 @@ pub struct Retention {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionClass {
-    /// Age, by event time and counted back from the newest event, at which rows are dropped; absent: never.
+    /// Age at which rows are dropped, back from the newest one that is not dated in the future; absent: never. Of clean
+    /// rows by event time, of raw ones and those set aside by when they became known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<Span>,
     /// How long a version stays readable after a newer one superseded it.

@@ -185,21 +185,57 @@ impl Place {
         BatchPublisher::new(&self.bus).publish(&messages).await.unwrap();
     }
 
+    /// Stores a dead letter as ingestion would; its number.
+    pub(crate) async fn letter(&self, subject: &str, code: &str, row: Option<u64>, body: String) -> u64 {
+        let before = self.bus.stream_state(subjects::DEAD_STREAM).await.unwrap().last_seq;
+        let (seq, row) = ((1_000 + before).to_string(), row.map(|row| row.to_string()));
+        let given = [
+            (headers::CONTENT_TYPE, "application/json"),
+            (headers::DEAD_CODE, code),
+            (headers::DEAD_REASON, "a test"),
+            (headers::DEAD_STREAM, "TM_EVENTS_meters_readings@1"),
+            (headers::DEAD_SEQ, &seq),
+        ];
+        let row = row.as_deref().map(|row| (headers::DEAD_ROW, row));
+        let headers = Headers::from_pairs(given.into_iter().chain(row)).unwrap();
+        self.bus.publish(subject, &headers, body).await.unwrap().sequence
+    }
+
+    /// Drops the messages of a stream before a sequence, as their age would.
+    pub(crate) async fn expire(&self, stream: &str, before: u64) {
+        let client = async_nats::connect(self.nats.url()).await.unwrap();
+        let stream = async_nats::jetstream::new(client).get_stream(stream).await.unwrap();
+        stream.purge().sequence(before).await.unwrap();
+    }
+
+    /// Waits until the raw table holds everything that is on the bus.
+    pub(crate) async fn taken_in(&self) {
+        let met = eventually(PATIENCE, || async { self.raw_version().await.is_some() });
+        assert!(met.await, "the raw table has not caught up");
+    }
+
     /// Waits until both tables hold everything that is on the bus.
     pub(crate) async fn caught_up(&self) {
         let source = self.spec.sources.keys().next().unwrap();
-        let stream = subjects::events_stream(&self.spec.project, source);
-        let (storage, raw) = (self.store.storage(), format!("raw/meters/{source}"));
+        let (raw, clean) = (format!("raw/meters/{source}"), format!("clean/meters/{source}"));
         let met = eventually(PATIENCE, || async {
-            let state = self.bus.stream_state(&stream).await.unwrap();
-            let Ok(table) = Table::open(storage, &raw).await else { return false };
-            let snapshot = table.load().await.unwrap();
-            let done = snapshot.done(&state.incarnation(&stream)).await.unwrap().unwrap_or(0);
-            let Ok(clean) = Table::open(storage, &format!("clean/meters/{source}")).await else { return false };
+            let Some(version) = self.raw_version().await else { return false };
+            let Ok(clean) = Table::open(self.store.storage(), &clean).await else { return false };
             let validated = clean.load().await.unwrap().done(&raw).await.unwrap().unwrap_or(0);
-            done >= i64::try_from(state.last_seq).unwrap() && validated >= i64::try_from(snapshot.version()).unwrap()
+            validated >= i64::try_from(version).unwrap()
         });
         assert!(met.await, "the tables have not caught up");
+    }
+
+    /// Version of the raw table, when it holds everything that is on the bus.
+    async fn raw_version(&self) -> Option<u64> {
+        let source = self.spec.sources.keys().next().unwrap();
+        let stream = subjects::events_stream(&self.spec.project, source);
+        let state = self.bus.stream_state(&stream).await.unwrap();
+        let table = Table::open(self.store.storage(), &format!("raw/meters/{source}")).await.ok()?;
+        let snapshot = table.load().await.unwrap();
+        let done = snapshot.done(&state.incarnation(&stream)).await.unwrap().unwrap_or(0);
+        (done >= i64::try_from(state.last_seq).unwrap()).then(|| snapshot.version())
     }
 
     /// Numbers of the readings in the raw table, in the order of the events.

@@ -2,7 +2,11 @@
 
 use crate::place::{Place, meters, reading};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use tidemill_contracts::subjects;
 use tidemill_dataset::Table;
+use tidemill_registry::{MoveRequest, NewVersion, Registry};
+use tidemill_types::{Digest, Millis};
 
 /// Readings of a range in one message.
 fn message(numbers: std::ops::Range<i64>, offset: f64) -> String {
@@ -67,6 +71,29 @@ async fn versions_are_travelled_to_compared_tagged_exported_and_proved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_proof_knows_what_was_sent_again_after_it_had_expired_and_ends_when_the_bus_lost_events() {
+    let place = Place::start(&meters("")).await;
+    place.publish(&[("a", message(0..10, 0.0)), ("b", message(10..20, 0.0))]).await;
+    let stream = subjects::events_stream(&place.spec.project, &"readings".parse().unwrap());
+    place.expire(&stream, 2).await;
+    place.publish(&[("a", message(0..10, 0.0)), ("c", message(20..30, 0.0))]).await;
+    let proof = place.json("dataset verify raw/meters/readings");
+    assert_eq!((proof["first_event"].as_u64(), proof["last_event"].as_u64()), (Some(2), Some(4)));
+    assert_eq!((proof["same"].as_bool(), proof["rows_from_events"].as_u64()), (Some(true), Some(20)), "{proof:#}");
+
+    // A table that has come further than the stream reaches, as after a restored backup of the bus.
+    let other = Place::prepare(&meters("")).await;
+    let state = other.bus.stream_state(&stream).await.unwrap();
+    let schema = Table::open(place.store.storage(), "raw/meters/readings").await.unwrap().schema();
+    let raw = Table::open_or_create(other.store.storage(), "raw/meters/readings", &schema).await.unwrap();
+    let none = raw.load().await.unwrap();
+    raw.commit(none, &[], &state.incarnation(&stream), 10, BTreeMap::new()).await.unwrap();
+    let ended = other.run("dataset verify raw/meters/readings");
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("TM0610"), "{ended:?}");
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn vacuum_plans_first_and_keeps_what_a_tag_needs() {
     let place = Place::start(&meters("retention:\n  classes: {default: {versions: 1s}}\n")).await;
     for round in 0..6 {
@@ -107,33 +134,99 @@ async fn vacuum_plans_first_and_keeps_what_a_tag_needs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retention_drops_old_rows_by_class_but_not_under_a_legal_hold() {
+async fn retention_drops_old_rows_by_class_joined_or_not_but_none_under_a_legal_hold() {
     let spec = meters("retention:\n  classes: {short: {rows: 2h}}\n  sources: {readings: short}\n");
     let place = Place::start(&spec).await;
     // A reading a minute: six hours of them, an hour a message.
     for hour in 0..6 {
         place.publish(&[(&format!("h{hour}"), message(hour * 60..hour * 60 + 60, 0.0))]).await;
     }
-    let of =
-        |plan: &Value| plan.as_array().unwrap().iter().find(|t| t["table"] == "clean/meters/readings").unwrap().clone();
-    let plan = of(&place.json("dataset vacuum"));
-    assert_eq!((plan["class"].as_str(), plan["rows_expired"].as_u64()), (Some("short"), Some(180)), "{plan:#}");
+    let of = |plan: &Value, table: &str| plan.as_array().unwrap().iter().find(|t| t["table"] == table).unwrap().clone();
+    let clean = "clean/meters/readings";
+    // Three hours as a whole, and most of the fourth: the newest reading is of minute 359.
+    let plan = place.json("dataset vacuum");
+    assert_eq!(of(&plan, clean)["class"], "short");
+    assert_eq!(of(&plan, clean)["rows_expired"], 239, "{plan:#}");
+    assert_eq!(of(&plan, "raw/meters/readings")["rows_expired"], 0, "raw rows count by when they became known");
 
     let held = format!("{spec}  hold: [{{source: readings, reason: case 17, by: legal}}]\n");
     std::fs::write(place.file("project.yaml"), &held).unwrap();
     place.json("project apply project.yaml");
-    let plan = of(&place.json("dataset vacuum --apply"));
+    let plan = of(&place.json("dataset vacuum --apply"), clean);
     assert_eq!((plan["rows_expired"].as_u64(), plan["hold"].as_str()), (Some(0), Some("case 17, by legal")));
     assert_eq!(place.json("dataset show clean/meters/readings")["rows"], 360);
 
     std::fs::write(place.file("project.yaml"), &spec).unwrap();
     place.json("project apply project.yaml");
-    place.json("dataset vacuum --apply");
-    assert_eq!(place.json("dataset show clean/meters/readings")["rows"], 180);
+    assert_eq!(of(&place.json("dataset vacuum --apply"), clean)["rows_expired"], 239);
+    assert_eq!(place.json("dataset show clean/meters/readings")["rows"], 121);
     // The writers go on after it.
     place.publish(&[("late", message(360..420, 0.0))]).await;
-    assert_eq!(place.json("dataset show clean/meters/readings")["rows"], 240);
+    assert_eq!(place.json("dataset show clean/meters/readings")["rows"], 181);
+
+    // All in one file, with a reading of the year 2999, which makes no other old.
+    let future = reading(0, 1.0).replace("2024-", "2999-").replace("\"n\":0", "\"n\":999");
+    place.publish(&[("future", future)]).await;
+    place.json("dataset compact");
+    assert_eq!(place.json("dataset show clean/meters/readings")["files"], 1);
+    assert_eq!(of(&place.json("dataset vacuum --apply"), clean)["rows_expired"], 60);
+    assert_eq!(place.json("dataset show clean/meters/readings")["rows"], 122);
+    place.publish(&[("later", message(420..421, 0.0))]).await;
+    assert_eq!(place.json("dataset show clean/meters/readings")["rows"], 123);
     place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vacuum_keeps_what_a_model_in_service_was_trained_on_and_what_validation_has_not_read() {
+    let mut place = Place::prepare(&meters("retention:\n  classes: {default: {versions: 1s}}\n")).await;
+    place.start_ingestion().await;
+    let (raw, clean) = ("raw/meters/readings", "clean/meters/readings");
+    for round in 0..4 {
+        place.send(&[(&format!("r{round}"), message(round * 50..round * 50 + 50, 0.0))]).await;
+        place.taken_in().await;
+    }
+    place.json("dataset compact");
+    age(&place, raw).await;
+    let of = |plan: &Value, table: &str| plan.as_array().unwrap().iter().find(|t| t["table"] == table).unwrap().clone();
+    let plan = of(&place.json("dataset vacuum"), raw);
+    assert_eq!((plan["files"].as_u64(), plan["readable_since_version"].as_u64()), (Some(0), Some(0)), "{plan:#}");
+    place.start_validation().await;
+    place.caught_up().await;
+    let plan = of(&place.json("dataset vacuum"), raw);
+    assert_eq!(plan["files"], 4, "validation has read them: {plan:#}");
+
+    place.publish(&[("r4", message(200..250, 0.0))]).await;
+    let trained_on = place.json(&format!("dataset show {clean}"))["version"].as_u64().unwrap();
+    let digest = serve_model(&place, trained_on).await;
+    place.publish(&[("r5", message(250..300, 0.0))]).await;
+    place.json("dataset compact");
+    age(&place, clean).await;
+    let plan = of(&place.json("dataset vacuum --apply"), clean);
+    assert_eq!(plan["kept_for"][0], format!("model {} (champion)", digest.short()), "{plan:#}");
+    assert_eq!(plan["files_kept_for"], 2, "{plan:#}");
+    assert_eq!(place.json(&format!("dataset show {clean}@{trained_on} --hash"))["rows"], 250);
+    place.end().await;
+}
+
+/// Puts a model into service that was trained on a version of the clean table.
+async fn serve_model(place: &Place, version: u64) -> Digest {
+    let none = Digest::of(b"");
+    let manifest = serde_json::json!({
+        "format": 1, "project": "meters", "run": "c-1", "created_at": 0, "task": "binary", "learner": "logistic",
+        "inputs": [], "target": "high", "params": {}, "seeds": {}, "metrics": {}, "threshold": null, "budget": null,
+        "spec_digest": none, "code": "0", "data_digest": none, "files": {},
+        "lineage": [{"kind": "table", "name": "readings", "version": version}],
+    });
+    let text = manifest.to_string();
+    let digest = Digest::of(text.as_bytes());
+    place.store.storage().put(&format!("models/{digest}/manifest.json"), text.into_bytes()).await.unwrap();
+    let registry = Registry::open(&place.bus).await.unwrap();
+    let made =
+        NewVersion { digest: digest.clone(), run: "c-1".parse().unwrap(), cycle: None, created: Millis(1) };
+    registry.register(&place.spec.project, &made).await.unwrap();
+    let why = MoveRequest { by: "ann".to_owned(), reason: "a test".to_owned(), at: Millis(1), traceparent: None };
+    registry.set_alias(&place.spec.project, "champion", &digest, None, why).await.unwrap();
+    digest
 }
 
 /// Sets the clock of a table's commits and files back by a day.

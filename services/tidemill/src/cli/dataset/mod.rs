@@ -1,5 +1,6 @@
 //! `dataset`: tables, their versions and rows, and what is done to keep them small and readable.
 
+mod compact;
 mod compare;
 mod export;
 mod masked;
@@ -9,7 +10,7 @@ mod restore;
 mod snapshots;
 mod stale;
 mod tags;
-mod upkeep;
+mod vacuum;
 mod verify;
 
 use super::classify::Known;
@@ -107,10 +108,10 @@ pub(super) enum DatasetCommand {
     Verify(verify::VerifyArgs),
     #[command(after_help = EXAMPLES)]
     /// Join small files, beside a running instance or without one. Changes no rows.
-    Compact(upkeep::CompactArgs),
+    Compact(compact::CompactArgs),
     #[command(after_help = EXAMPLES)]
     /// Drop what retention no longer keeps; without --apply only say what would go.
-    Vacuum(upkeep::VacuumArgs),
+    Vacuum(vacuum::VacuumArgs),
 }
 
 /// Tables that a command is for.
@@ -159,8 +160,8 @@ pub(super) async fn run(target: &Target, out: Output, command: DatasetCommand) -
         DatasetCommand::Export(args) => export::run(target, &storage, out, &args).await,
         DatasetCommand::Classify(args) => super::classify::run(target, out, &args).await,
         DatasetCommand::Verify(args) => verify::run(target, &storage, out, &args).await,
-        DatasetCommand::Compact(args) => upkeep::compact(target, &storage, out, &args).await,
-        DatasetCommand::Vacuum(args) => upkeep::vacuum(target, &storage, out, &args).await,
+        DatasetCommand::Compact(args) => compact::run(target, &storage, out, &args).await,
+        DatasetCommand::Vacuum(args) => vacuum::run(target, &storage, out, &args).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Retention of the raw bodies that HTTP sources answered: they hold what rows hold, and go when rows go.
 
-use super::upkeep::{GRACE, held};
+use super::vacuum::{GRACE, held};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use tidemill_sources::Snapshots;
