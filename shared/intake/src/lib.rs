@@ -29,4 +29,5 @@ pub use event::Event;
 pub use gather::{COUNTS_KEY, Counts, Decoded, Gathered, decode};
 pub use head::Head;
 pub use mend::mend;
+pub use reading::known_ids;
 pub use writer::{CommitTrace, Committed, Intake, IntakeOptions, TRACEPARENT_KEY, WATERMARK_KEY};

@@ -10,7 +10,7 @@ use arrow::datatypes::Int64Type;
 use std::time::{Duration, Instant};
 use tidemill_bus::{Entry, Message, OrderedReader};
 use tidemill_conform::Conform;
-use tidemill_dataset::{DataFile, Snapshot, Table};
+use tidemill_dataset::{DataFile, Error, Snapshot, Table};
 use tidemill_types::columns;
 use tokio_util::sync::CancellationToken;
 
@@ -116,8 +116,12 @@ impl Reading {
     }
 }
 
-/// The dedupe window as the table tells it: ids of the messages of the newest rows.
-pub(crate) async fn known_ids(table: &Table, snapshot: &Snapshot, capacity: usize) -> Result<Window, IntakeError> {
+/// The dedupe window as it was before a sequence of the stream, as the table tells it: ids of the messages of the newest
+/// rows that came earlier.
+///
+/// # Errors
+/// When files of the table cannot be read.
+pub async fn known_ids(table: &Table, snapshot: &Snapshot, capacity: usize, before: i64) -> Result<Window, Error> {
     let mut files: Vec<DataFile> = snapshot.files().cloned().collect();
     let mut newest_first: Vec<String> = Vec::new();
     let mut rows = 0;
@@ -125,8 +129,10 @@ pub(crate) async fn known_ids(table: &Table, snapshot: &Snapshot, capacity: usiz
         && newest_first.len() < capacity
         && rows < WINDOW_ROWS.max(capacity as u64)
     {
-        rows += file.rows;
-        newest_first.extend(newest_ids(table, file, capacity).await?.into_iter().rev());
+        let in_file = file.rows;
+        let ids = newest_ids(table, file, capacity, before).await?;
+        rows += if ids.is_empty() { 0 } else { in_file };
+        newest_first.extend(ids.into_iter().rev());
     }
     let mut window = Window::new(capacity);
     for id in newest_first.iter().rev() {
@@ -135,13 +141,14 @@ pub(crate) async fn known_ids(table: &Table, snapshot: &Snapshot, capacity: usiz
     Ok(window)
 }
 
-/// Ids of the newest messages of a file, oldest first. Its rows may stand in the order of event time.
-async fn newest_ids(table: &Table, file: DataFile, capacity: usize) -> Result<Vec<String>, IntakeError> {
+/// Ids of the newest messages of a file before a sequence, oldest first. Its rows may stand in the order of event time.
+async fn newest_ids(table: &Table, file: DataFile, capacity: usize, before: i64) -> Result<Vec<String>, Error> {
     let mut found: Vec<(i64, String)> = Vec::new();
     for batch in table.read_files(&[file], Some(&[columns::SEQ, columns::EVENT_ID])).await? {
         let (sequences, ids) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_string::<i32>());
         for (sequence, id) in sequences.values().iter().zip(ids.iter().flatten()) {
-            if found.last().is_none_or(|(last, known)| last != sequence || known != id) {
+            let is_new = found.last().is_none_or(|(last, known)| last != sequence || known != id);
+            if is_new && *sequence < before {
                 found.push((*sequence, id.to_owned()));
             }
         }

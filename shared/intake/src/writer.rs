@@ -226,7 +226,7 @@ impl Intake {
         };
         info!(stream = %self.options.stream, table = %self.table.path(), done, "reading on");
         let (conform, options) = (self.conform.clone(), self.options.clone());
-        let window = known_ids(&self.table, &snapshot, options.dedupe_window).await?;
+        let window = known_ids(&self.table, &snapshot, options.dedupe_window, i64::MAX).await?;
         let reading = Reading { reader, window, conform, options };
         Ok((reading, Books { snapshot, incarnation, guard, cursor: done }))
     }

@@ -18,7 +18,7 @@ use tidemill_bus::{Entry, OrderedReader};
 use tidemill_conform::Conform;
 use tidemill_contracts::subjects;
 use tidemill_dataset::{ContentHash, ContentHasher, Snapshot, Table};
-use tidemill_intake::{Event, Window, decode};
+use tidemill_intake::{Event, Window, decode, known_ids};
 use tidemill_storage::Storage;
 use tidemill_types::{SourceName, columns};
 
@@ -51,13 +51,18 @@ pub(super) async fn run(target: &Target, storage: &Storage, out: Output, args: &
     let incarnation = state.incarnation(&stream);
     let nothing = || Error::Usage(format!("{} holds nothing of the stream {incarnation}", args.path));
     let done = snapshot.done(&incarnation).await?.and_then(|done| u64::try_from(done).ok()).ok_or_else(nothing)?;
+    // The stream must reach to where the table does, or the rest would be waited for in vain.
+    OrderedReader::open(&bus, &stream, done + 1).await?;
     let first = state.first_seq.max(1);
+    let from = i64::try_from(first).unwrap_or(i64::MAX);
     if first > 1 {
         say(&format!("events before number {first} have expired on the bus; rows from there on are compared"));
     }
     let conform = Conform::new(&declared.conform_schema())?;
     let window = usize::try_from(target.config.ingestion.dedupe_messages).unwrap_or(usize::MAX);
-    let mut events = Events { conform, window: Window::new(window), hasher: ContentHasher::new(&snapshot.schema()) };
+    // What was sent again after it had expired is known from the rows that it left.
+    let window = known_ids(&table, &snapshot, window, from).await?;
+    let mut events = Events { conform, window, hasher: ContentHasher::new(&snapshot.schema()) };
     let bar = progress::bar(done.saturating_sub(first) + 1, "events");
     let mut reader = OrderedReader::open(&bus, &stream, first).await?;
     let mut at = first;
@@ -70,7 +75,7 @@ pub(super) async fn run(target: &Target, storage: &Storage, out: Output, args: &
     }
     bar.finish_and_clear();
     let from_events = events.hasher.finish();
-    let in_table = of_table(&table, &snapshot, i64::try_from(first).unwrap_or(i64::MAX)).await?;
+    let in_table = of_table(&table, &snapshot, from).await?;
     let same = from_events == in_table;
     out.record(&json!({
         "table": table.path(),
