@@ -137,6 +137,16 @@ pub(crate) enum Error {
         /// The state that was asked for.
         to: String,
     },
+    /// A dead letter of which something became already.
+    #[error("letter {seq} was {state} before")]
+    Closed {
+        /// Its number.
+        seq: u64,
+        /// What became of it.
+        state: &'static str,
+        /// What to do about it.
+        mend: &'static str,
+    },
     /// Rows that do not fit the source.
     #[error("{path}: {reason}", path = .path.display())]
     Rows {
@@ -244,7 +254,7 @@ impl Error {
         let text = match self {
             Self::NoProject(_) => "apply one: tidemill project apply infra/examples/flights/project.yaml".to_owned(),
             Self::NotFound { list, .. } => format!("see what there is: {list}"),
-            Self::Unreadable { mend, .. } => (*mend).to_owned(),
+            Self::Unreadable { mend, .. } | Self::Closed { mend, .. } => (*mend).to_owned(),
             Self::Owned { table, to, .. } => {
                 format!("put it beside: tidemill dataset restore {table} --to {to} --into NAME --reason TEXT")
             }
@@ -313,7 +323,7 @@ impl Classified for Error {
             Self::Telemetry(e) => e.kind(),
             Self::NoInstance(_) => ErrorKind::Unavailable,
             Self::NoProject(_) | Self::NotFound { .. } | Self::NoPage { .. } => ErrorKind::NotFound,
-            Self::Running(_) => ErrorKind::Conflict,
+            Self::Running(_) | Self::Closed { .. } => ErrorKind::Conflict,
             Self::Owned { .. } => ErrorKind::Refused,
             Self::NotReady { .. } | Self::StillRunning { .. } => ErrorKind::TimedOut,
             Self::Partial { .. } | Self::Output(_) => ErrorKind::Internal,
@@ -354,6 +364,7 @@ impl Classified for Error {
             Self::Telemetry(e) => e.code(),
             Self::NoPage { .. } => Code(1514),
             Self::Owned { .. } => Code(1530),
+            Self::Closed { .. } => Code(1540),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::place::{Place, meters, reading};
 use prost::Message as _;
 use serde_json::Value;
+use std::process::Output;
 use std::time::Duration;
 use tidemill_bus::OrderedReader;
 use tidemill_contracts::events::{Notice, notice::Fact};
@@ -11,6 +12,12 @@ use tidemill_contracts::subjects;
 /// A reading whose number is no number.
 fn refused(n: i64) -> String {
     reading(n, 1.0).replace(&format!("\"n\":{n}"), &format!("\"n\":\"no {n}\""))
+}
+
+/// That a command failed, and says this.
+fn refuses(output: &Output, text: &str) {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains(text), "{told}");
 }
 
 fn states(place: &Place) -> Vec<(u64, String)> {
@@ -52,7 +59,8 @@ async fn letters_are_mended_replayed_once_and_put_aside_with_a_reason() {
     assert_eq!(numbers, [0, 1, 2, 3]);
 
     // Again: stored once. Without --again it is not even sent.
-    place.json_with("dead replay 1 --file -", &reading(0, 1.0));
+    refuses(&place.run_with("dead replay 1 --file -", &reading(0, 1.0)), "TM1540");
+    place.json_with("dead replay 1 --file - --again", &reading(0, 1.0));
     place.json_with("dead replay 2 --file - --again", &reading(2, 1.0));
     assert_eq!(place.json("dead replay --source readings --state replayed").as_array().unwrap().len(), 0);
     place.caught_up().await;
@@ -67,6 +75,16 @@ async fn letters_are_mended_replayed_once_and_put_aside_with_a_reason() {
     place.json_with(&format!("dead replay {} --file -", again["seq"]), &reading(9, 1.0));
     place.caught_up().await;
     assert!(place.numbers().await.contains(&9), "mended after a refused replay it lands under the same id");
+
+    // What was replayed is not put aside: where its event is would be forgotten. Nor is what others refused.
+    let open = place.json("dead show 3")["state"].clone();
+    refuses(&place.run("dead discard 3 1 --reason broken"), "TM1540");
+    assert_eq!((&open, &place.json("dead show 3")["state"]), (&"open".into(), &open), "all or none");
+    assert_eq!(place.json("dead show 1")["became"]["event_seq"].as_u64().map(|seq| seq > 4), Some(true));
+    let foreign = place.letter("tm.dead.other.readings", "TM0312", None, "{}".to_owned()).await;
+    for command in ["show", "discard --reason broken", "replay"] {
+        refuses(&place.run(&format!("dead {command} {foreign}")), "TM1506");
+    }
 
     // Put aside: with a reason, told to the audit log once.
     let asked = place.run("dead discard 3");
@@ -85,7 +103,7 @@ async fn letters_are_mended_replayed_once_and_put_aside_with_a_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_keeps_the_order_of_each_key_and_stops_for_a_key_that_cannot_be_sent() {
+async fn letters_that_are_named_in_any_order_are_replayed_in_their_own() {
     let place = Place::start(&meters("")).await;
     // Three refusals of key 5, one of key 6: the value is a text.
     let bad = |n: i64, value: &str| reading(n, 1.0).replace("1.0", &format!("\"{value}\""));
@@ -98,6 +116,40 @@ async fn a_replay_keeps_the_order_of_each_key_and_stops_for_a_key_that_cannot_be
     let sequences: Vec<u64> = made.as_array().unwrap().iter().map(|row| row["event_seq"].as_u64().unwrap()).collect();
     assert!(sequences.is_sorted(), "{sequences:?}");
     place.caught_up().await;
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_event_overtakes_an_earlier_one_of_its_key_that_was_left_out_or_cannot_be_sent() {
+    let place = Place::start(&meters("")).await;
+    let subject = "tm.dead.meters.readings";
+    let letters = [("TM0301", reading(5, 1.0)), ("TM0312", reading(5, 2.0)), ("TM0312", reading(6, 3.0))];
+    for (code, body) in letters {
+        place.letter(subject, code, None, body).await;
+    }
+    place.letter(subject, "TM0312", None, "{no json".to_owned()).await;
+    let sent = |output: &Output| -> Vec<u64> {
+        let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        rows.iter().map(|row| row["seq"].as_u64().unwrap()).collect()
+    };
+    // Letter 1 has another code and is open, so 2 waits for it; so does 4, whose key nobody can read.
+    let some = place.run("dead replay --source readings --code TM0312 -o json");
+    assert_eq!((some.status.code(), sent(&some)), (Some(5), vec![3]), "{some:?}");
+    refuses(&some, "letter 2: letter 1, an earlier event of its key, was not published");
+    let open = |seq: u64| (seq, "open".to_owned());
+    assert_eq!(states(&place), [open(1), open(2), (3, "replayed".to_owned()), open(4)]);
+    let all = place.run("dead replay --source readings -o json");
+    assert_eq!((all.status.code(), sent(&all)), (Some(0), vec![1, 2, 4]));
+    place.caught_up().await;
+    assert_eq!(place.numbers().await, [6, 5, 5]);
+
+    // Of a row that its message does not have nobody knows the key, so everything behind it waits.
+    place.json("dead discard 5 --reason broken");
+    place.letter(subject, "TM0312", Some(7), format!("[{}]", reading(8, 1.0))).await;
+    place.letter(subject, "TM0312", None, reading(9, 1.0)).await;
+    let none = place.run("dead replay --source readings -o json");
+    assert_eq!((none.status.code(), sent(&none)), (Some(5), Vec::new()), "{none:?}");
+    assert_eq!(states(&place)[5..], [open(6), open(7)]);
     place.end().await;
 }
 
@@ -121,6 +173,10 @@ async fn many_letters_go_oldest_first_however_few_at_a_time() {
     let rest = seqs("dead replay --source readings");
     assert_eq!(rest, (9..=526).collect::<Vec<u64>>());
     place.caught_up().await;
+    let counted = |command: &str| -> u64 {
+        place.json(command).as_array().unwrap().iter().map(|row| row["letters"].as_u64().unwrap()).sum()
+    };
+    assert_eq!((counted("dead summary"), counted("dead summary --limit 10")), (526 + 518, 10), "all are counted");
     assert_eq!(seqs("dead ls --limit 2"), [526 + 517, 526 + 518], "lists show the newest");
     assert_eq!(seqs("dead discard --code TM0312 --reason broken").len(), 518);
     assert_eq!(seqs("dead ls --state open"), [0_u64; 0]);

@@ -226,14 +226,15 @@ impl Page for Letters {
         let note = format!(
             "{} kept; numbers {} to {} looked at",
             format::count(self.kept),
-            self.older.map_or(self.first, |older| older + 1),
+            self.from(),
             self.until
         );
         html! {
             div.toolbar { (layout::choice("Source", chosen, &options)) }
             @if !self.reasons.is_empty() {
                 @let heads = [("Source", Align::Text), ("Code", Align::Text), ("Letters", Align::Number), ("Open", Align::Number), ("Newest reason", Align::Text)];
-                (layout::panel("Reasons", "of the letters below; all of them: tidemill dead summary",
+                @let covers = format!("of letters {} to {} only; of all: tidemill dead summary", self.from(), self.until);
+                (layout::panel("Reasons", &covers,
                     &layout::table("Reasons", &heads, &self.reasons.iter().map(Reason::row).collect::<Vec<_>>())))
             }
             (layout::panel("Dead letters", &note, &html! {
@@ -248,6 +249,13 @@ impl Page for Letters {
                 "; put it aside: " code { "tidemill dead discard NUMBER --reason TEXT" }
             }
         }
+    }
+}
+
+impl Letters {
+    /// The oldest number looked at.
+    fn from(&self) -> u64 {
+        self.older.map_or(self.first, |older| older + 1)
     }
 }
 

@@ -21,7 +21,8 @@ pub(super) struct Request {
     pub(super) by: String,
 }
 
-/// Discards open letters, oldest first. Those that were discarded before are left as they are.
+/// Discards open letters, oldest first. Those that were discarded before are left as they are; of one that was replayed
+/// nothing is discarded, since what is known of its event would be lost.
 pub(super) async fn run(bus: &Bus, project: &ProjectName, book: Book, out: Output, request: Request) -> Result<u8> {
     let Request { seqs, choice, reason, by } = request;
     if seqs.is_empty() && choice.source.is_none() && choice.code.is_none() {
@@ -34,9 +35,13 @@ pub(super) async fn run(bus: &Bus, project: &ProjectName, book: Book, out: Outpu
     } else {
         let mut letters = Vec::new();
         for seq in seqs {
-            letters.push(one(bus, seq).await?);
+            letters.push(one(bus, project, seq).await?);
         }
         run.book.turn_to(letters.iter().map(|letter| letter.seq)).await?;
+        if let Some(closed) = letters.iter().find(|letter| run.book.state(letter.seq) == LetterState::Replayed) {
+            let mend = "what was replayed need not be discarded; leave it out";
+            return Err(Error::Closed { seq: closed.seq, state: LetterState::Replayed.word(), mend });
+        }
         for letter in &letters {
             run.discard(letter).await?;
         }

@@ -4,6 +4,7 @@ use super::Choice;
 use super::book::Book;
 use crate::cli::events::decoded;
 use crate::cli::output::say;
+use crate::cli::progress;
 use crate::error::{Error, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -90,34 +91,51 @@ impl Pages {
     }
 }
 
-/// What `of` makes of the newest letters that the options choose, oldest first.
-pub(super) async fn newest<T>(
+/// Hands over every letter that the options choose, oldest first.
+pub(super) async fn each(
     bus: &Bus,
     project: &ProjectName,
     mut book: Book,
     choice: &Choice,
+    mut take: impl FnMut(&Message, &Book),
+) -> Result<()> {
+    let mut pages = Pages::open(bus).await?;
+    let (from, bar) = (pages.at, progress::bar((pages.end + 1).saturating_sub(pages.at), "letters"));
+    while let Some(page) = pages.next(&mut book).await? {
+        page.iter().filter(|letter| choice.takes(project, &book, letter)).for_each(|letter| take(letter, &book));
+        bar.set_position(pages.at - from);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// What `of` makes of the newest letters that the options choose, oldest first.
+pub(super) async fn newest<T>(
+    bus: &Bus,
+    project: &ProjectName,
+    book: Book,
+    choice: &Choice,
     of: impl Fn(&Message, &Book) -> T,
 ) -> Result<Vec<T>> {
     let (most, mut surplus, mut kept) = (choice.limit.unwrap_or(SHOWN), 0_u64, VecDeque::new());
-    let mut pages = Pages::open(bus).await?;
-    while let Some(page) = pages.next(&mut book).await? {
-        for letter in page.iter().filter(|letter| choice.takes(project, &book, letter)) {
-            kept.push_back(of(letter, &book));
-            if kept.len() > most {
-                kept.pop_front();
-                surplus += 1;
-            }
+    each(bus, project, book, choice, |letter, book| {
+        kept.push_back(of(letter, book));
+        if kept.len() > most {
+            kept.pop_front();
+            surplus += 1;
         }
-    }
+    })
+    .await?;
     if surplus > 0 {
         say(&format!("{surplus} older ones are not shown; raise --limit"));
     }
     Ok(kept.into())
 }
 
-/// One letter by its number.
-pub(super) async fn one(bus: &Bus, seq: u64) -> Result<Message> {
-    let missing = || Error::NotFound { what: "dead letter", name: seq.to_string(), list: "tidemill dead ls" };
+/// One letter of the project by its number: letters of all projects are numbered together.
+pub(super) async fn one(bus: &Bus, project: &ProjectName, seq: u64) -> Result<Message> {
+    let what = "dead letter of this project";
+    let missing = || Error::NotFound { what, name: seq.to_string(), list: "tidemill dead ls" };
     let state = bus.stream_state(subjects::DEAD_STREAM).await?;
     if seq == 0 || seq < state.first_seq || seq > state.last_seq {
         return Err(missing());
@@ -128,7 +146,7 @@ pub(super) async fn one(bus: &Bus, seq: u64) -> Result<Message> {
         Entry::Message(message) if message.seq == seq => Some(binary(message)),
         _ => None,
     });
-    found.ok_or_else(missing)
+    found.filter(|letter| source_of(project, letter).is_some()).ok_or_else(missing)
 }
 
 /// A letter in short.

@@ -13,7 +13,6 @@ use crate::error::Result;
 use book::Book;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use summary::Seen;
 use tidemill_contracts::letters::LetterState;
 use tidemill_types::SourceName;
 
@@ -25,7 +24,8 @@ Examples:
   tidemill dead replay 17 --file mended.json      - reads the mended event from standard input
   tidemill dead replay --source weather --code TM0312      after the spec was mended
   tidemill dead discard 17 18 --reason 'test device'
-A letter stays as it is; what became of it is noted beside it. One that is replayed twice lands once.";
+A letter stays as it is; what became of it is noted beside it. One that is replayed twice lands once, while its id is
+among the newest ingestion.dedupe_messages of its source.";
 
 /// `tidemill dead …`.
 #[derive(Debug, Subcommand)]
@@ -54,7 +54,7 @@ pub(super) enum DeadCommand {
         seqs: Vec<u64>,
         #[command(flatten)]
         choice: Choice,
-        /// The mended event as JSON, for one letter; `-` reads it from standard input.
+        /// The mended event as JSON, for one open letter; `-` reads it from standard input.
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
         /// Also those that were replayed or discarded before.
@@ -93,7 +93,8 @@ pub(super) struct Choice {
     /// In this state only.
     #[arg(long, value_enum, value_name = "STATE")]
     state: Option<State>,
-    /// At most so many: shown are the newest, 1000 unless told otherwise; replayed and discarded the oldest.
+    /// At most so many: listed are the newest, 1000 unless told otherwise; counted all, or the newest; replayed and
+    /// discarded the oldest.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }
@@ -132,7 +133,7 @@ pub(super) async fn run(target: &Target, out: Output, command: DeadCommand) -> R
             Ok(0)
         }
         DeadCommand::Summary(choice) => {
-            let rows = summary::rows(letters::newest(&bus, &project, book, &choice, Seen::of).await?);
+            let rows = summary::of(&bus, &project, book, &choice).await?.rows();
             let columns =
                 ["source", "code", "reason", "letters", "open", "replayed", "discarded", "first", "last", "example"];
             out.rows(&columns, &rows)?;
@@ -140,7 +141,7 @@ pub(super) async fn run(target: &Target, out: Output, command: DeadCommand) -> R
             Ok(0)
         }
         DeadCommand::Show { seq, unmask } => {
-            let letter = letters::one(&bus, seq).await?;
+            let letter = letters::one(&bus, &project, seq).await?;
             book.turn_to(std::iter::once(seq)).await?;
             let shown = letters::shown(&letter, &book);
             let spec = target.spec(&bus).await?;

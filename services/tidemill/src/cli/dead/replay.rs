@@ -1,8 +1,8 @@
 //! `dead replay`: the events of letters, published again.
 //!
 //! Oldest first, so that the order of each key is kept: letters of a source stand in the order of its events. Where one
-//! cannot be published, later ones of its key wait. Under the same id however often it is replayed, so that it lands
-//! once.
+//! cannot be published, or is open and was not chosen, later ones of its key wait. Under the same id however often it is
+//! replayed, so that it lands once, for as long as ingestion remembers the id.
 
 use super::Choice;
 use super::book::{Book, now};
@@ -10,7 +10,7 @@ use super::letters::{Pages, event, is_event, one, source_of};
 use crate::cli::output::{Output, next, say};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use tidemill_bus::{Bus, Headers, Message, Outgoing};
@@ -92,9 +92,13 @@ impl Run<'_> {
                 if self.tried >= most {
                     return Ok(());
                 }
-                let is_event = is_event(&self.spec.project, letter);
-                if is_event && choice.takes(&self.spec.project, &self.book, letter) {
+                if !is_event(&self.spec.project, letter) {
+                    continue;
+                }
+                if choice.takes(&self.spec.project, &self.book, letter) {
                     self.replay(letter, &mut blocked).await?;
+                } else if self.book.state(letter.seq) == LetterState::Open {
+                    self.left_open(letter, &mut blocked);
                 }
             }
         }
@@ -107,7 +111,7 @@ impl Run<'_> {
         seqs.dedup();
         let mut letters = Vec::new();
         for seq in seqs {
-            letters.push(one(self.bus, seq).await?);
+            letters.push(one(self.bus, &self.spec.project, seq).await?);
         }
         self.book.turn_to(letters.iter().map(|letter| letter.seq)).await?;
         let mut blocked = Blocked::default();
@@ -117,19 +121,33 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Notes that an open letter was not chosen, so that no later one of its key goes before it. One whose key cannot be
+    /// read holds up nothing: to mend the others first is what it was left out for.
+    fn left_open(&self, letter: &Message, blocked: &mut Blocked) {
+        if let Ok(Ready { source, key: Some(key), .. }) = prepare(self.spec, letter, None) {
+            blocked.add(letter.seq, source, Some(key));
+        }
+    }
+
     async fn replay(&mut self, letter: &Message, blocked: &mut Blocked) -> Result<()> {
-        let is_asked_for = self.again || self.mended.is_some();
-        if !is_asked_for && self.book.state(letter.seq) != LetterState::Open {
+        let state = self.book.state(letter.seq);
+        if !self.again && state != LetterState::Open {
+            if self.mended.is_some() {
+                let mend = "add --again to send it once more";
+                return Err(Error::Closed { seq: letter.seq, state: state.word(), mend });
+            }
             self.closed += 1;
             return Ok(());
         }
         self.tried += 1;
         let ready = prepare(self.spec, letter, self.mended.as_deref());
         let result = match &ready {
-            Ok(ready) if blocked.holds(ready) => {
-                Err(Error::Usage("an earlier event of the same key could not be published".to_owned()))
-            }
-            Ok(ready) => publish(self.bus, self.spec, letter, ready).await,
+            Ok(ready) => match blocked.before(&ready.source, ready.key.as_deref()) {
+                Some(earlier) => {
+                    Err(Error::Usage(format!("letter {earlier}, an earlier event of its key, was not published")))
+                }
+                None => publish(self.bus, self.spec, letter, ready).await,
+            },
             Err(reason) => Err(Error::Usage(reason.clone())),
         };
         match result {
@@ -139,36 +157,52 @@ impl Run<'_> {
             }
             Err(error) => {
                 self.failed.get_or_insert(format!("letter {}: {}", letter.seq, error.text()));
-                blocked.add(source_of(&self.spec.project, letter), ready.ok());
+                if let Some(source) = source_of(&self.spec.project, letter) {
+                    blocked.add(letter.seq, source, ready.ok().and_then(|ready| ready.key));
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Keys of which an event could not be published.
+/// What was not published of one source.
+#[derive(Default)]
+struct Held {
+    /// The first letter of each key.
+    keys: HashMap<String, u64>,
+    /// The first whose key could not be read: it may be of any.
+    of_any_key: Option<u64>,
+    /// The first of all.
+    first: Option<u64>,
+}
+
+/// Letters that were not published, so that later ones of their keys wait.
 #[derive(Default)]
 struct Blocked {
-    keys: HashSet<(SourceName, String)>,
-    /// Sources of which an event without a readable key could not be published: it may be of any key.
-    sources: HashSet<SourceName>,
+    sources: HashMap<SourceName, Held>,
 }
 
 impl Blocked {
-    fn holds(&self, ready: &Ready) -> bool {
-        let same_key = ready.key.as_ref().is_some_and(|key| self.keys.contains(&(ready.source.clone(), key.clone())));
-        same_key || self.sources.contains(&ready.source)
+    /// The letter that must go before an event of this key, or before one whose key cannot be read.
+    fn before(&self, source: &SourceName, key: Option<&str>) -> Option<u64> {
+        let held = self.sources.get(source)?;
+        match key {
+            Some(key) => held.keys.get(key).copied().or(held.of_any_key),
+            None => held.first,
+        }
     }
 
-    fn add(&mut self, source: Option<SourceName>, ready: Option<Ready>) {
-        match (source, ready.and_then(|ready| ready.key)) {
-            (Some(source), Some(key)) => {
-                self.keys.insert((source, key));
+    fn add(&mut self, seq: u64, source: SourceName, key: Option<String>) {
+        let held = self.sources.entry(source).or_default();
+        held.first.get_or_insert(seq);
+        match key {
+            Some(key) => {
+                held.keys.entry(key).or_insert(seq);
             }
-            (Some(source), None) => {
-                self.sources.insert(source);
+            None => {
+                held.of_any_key.get_or_insert(seq);
             }
-            (None, _) => {}
         }
     }
 }
@@ -263,4 +297,24 @@ async fn publish(bus: &Bus, spec: &Spec, letter: &Message, ready: &Ready) -> Res
         "mended": ready.mended,
     });
     Ok((entry, row))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn nothing_goes_before_an_earlier_event_of_its_key_that_was_not_published() {
+        let (readings, others): (SourceName, SourceName) = ("readings".parse().unwrap(), "others".parse().unwrap());
+        let mut blocked = Blocked::default();
+        blocked.add(7, readings.clone(), Some("[5]".to_owned()));
+        blocked.add(8, readings.clone(), Some("[5]".to_owned()));
+        assert_eq!(blocked.before(&readings, Some("[5]")), Some(7));
+        assert_eq!(blocked.before(&readings, Some("[6]")), None);
+        assert_eq!(blocked.before(&readings, None), Some(7), "it may be of the key that waits");
+        blocked.add(9, readings.clone(), None);
+        assert_eq!(blocked.before(&readings, Some("[6]")), Some(9), "what stands before it may be of its key");
+        assert_eq!(blocked.before(&others, None), None);
+    }
 }

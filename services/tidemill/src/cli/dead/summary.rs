@@ -1,15 +1,23 @@
 //! Why events are refused, counted: letters of one source, code and kind of reason together.
 
+use super::Choice;
 use super::book::Book;
+use super::letters::{each, newest};
+use crate::error::Result;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tidemill_bus::Message;
+use tidemill_bus::{Bus, Message};
 use tidemill_contracts::headers;
 use tidemill_contracts::letters::LetterState;
-use tidemill_types::Millis;
+use tidemill_types::{Millis, ProjectName};
+
+/// Kinds that are told apart at most: a producer that puts a value of its own into each reason fills no memory.
+const MOST_KINDS: usize = 10_000;
+/// The reason of letters of further kinds.
+const OTHER: &str = "other reasons";
 
 /// What counts of a letter.
-pub(super) struct Seen {
+struct Seen {
     /// Source, code, and reason without the values in it.
     kind: (String, String, String),
     state: LetterState,
@@ -19,7 +27,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Looks at a letter in hand.
-    pub(super) fn of(letter: &Message, book: &Book) -> Self {
+    fn of(letter: &Message, book: &Book) -> Self {
         let head = |name: &str| letter.headers.get(name).unwrap_or_default();
         let source = letter.subject.rsplit('.').next().unwrap_or_default().to_owned();
         let kind = (source, head(headers::DEAD_CODE).to_owned(), general(head(headers::DEAD_REASON)));
@@ -36,18 +44,40 @@ struct Kind {
     example: u64,
 }
 
-/// One row a kind, the most frequent first.
-pub(super) fn rows(letters: Vec<Seen>) -> Vec<Value> {
-    let mut kinds: BTreeMap<(String, String, String), Kind> = BTreeMap::new();
-    for Seen { kind, state, at, seq } in letters {
-        let kind =
-            kinds.entry(kind).or_insert_with(|| Kind { states: BTreeMap::new(), first: at, last: at, example: seq });
+/// Letters counted by kind.
+#[derive(Default)]
+pub(super) struct Summary {
+    kinds: BTreeMap<(String, String, String), Kind>,
+}
+
+/// Counts the letters that the options choose: all, or so many of the newest as are asked for.
+pub(super) async fn of(bus: &Bus, project: &ProjectName, book: Book, choice: &Choice) -> Result<Summary> {
+    let mut summary = Summary::default();
+    match choice.limit {
+        Some(_) => newest(bus, project, book, choice, Seen::of).await?.into_iter().for_each(|seen| summary.add(seen)),
+        None => each(bus, project, book, choice, |letter, book| summary.add(Seen::of(letter, book))).await?,
+    }
+    Ok(summary)
+}
+
+impl Summary {
+    fn add(&mut self, seen: Seen) {
+        let Seen { mut kind, state, at, seq } = seen;
+        if self.kinds.len() >= MOST_KINDS && !self.kinds.contains_key(&kind) {
+            OTHER.clone_into(&mut kind.2);
+        }
+        let new = || Kind { states: BTreeMap::new(), first: at, last: at, example: seq };
+        let kind = self.kinds.entry(kind).or_insert_with(new);
         *kind.states.entry(state).or_default() += 1;
         (kind.first, kind.last, kind.example) = (kind.first.min(at), kind.last.max(at), kind.example.max(seq));
     }
-    let mut rows: Vec<_> = kinds.into_iter().collect();
-    rows.sort_by_key(|(_, kind)| std::cmp::Reverse(kind.states.values().sum::<u64>()));
-    rows.into_iter().map(|((source, code, reason), kind)| row(&source, &code, &reason, &kind)).collect()
+
+    /// One row a kind, the most frequent first.
+    pub(super) fn rows(self) -> Vec<Value> {
+        let mut rows: Vec<_> = self.kinds.into_iter().collect();
+        rows.sort_by_key(|(_, kind)| std::cmp::Reverse(kind.states.values().sum::<u64>()));
+        rows.into_iter().map(|((source, code, reason), kind)| row(&source, &code, &reason, &kind)).collect()
+    }
 }
 
 fn row(source: &str, code: &str, reason: &str, kind: &Kind) -> Value {
@@ -88,6 +118,7 @@ fn general(reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
@@ -95,5 +126,18 @@ mod tests {
         assert_eq!(general("value 17.5 in column \"x2\" at 3"), "value # in column \"x2\" at #");
         assert_eq!(general("no digits"), "no digits");
         assert_eq!(general("8 bytes, 9 allowed"), "# bytes, # allowed");
+    }
+
+    #[test]
+    fn however_many_reasons_there_are_each_letter_is_counted_and_few_are_held() {
+        let mut summary = Summary::default();
+        for seq in 0..50_000 {
+            let kind = ("readings".to_owned(), "TM0312".to_owned(), format!("column \"c{seq}\""));
+            summary.add(Seen { kind, state: LetterState::Open, at: Millis(1), seq });
+        }
+        assert!(summary.kinds.len() <= MOST_KINDS + 1);
+        let rows = summary.rows();
+        assert_eq!(rows.iter().map(|row| row["letters"].as_u64().unwrap()).sum::<u64>(), 50_000);
+        assert_eq!((rows[0]["reason"].as_str(), rows[0]["letters"].as_u64()), (Some(OTHER), Some(40_000)));
     }
 }
