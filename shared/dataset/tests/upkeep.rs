@@ -8,9 +8,7 @@ use arrow::datatypes::Int64Type;
 use common::{APP, append, ids, open, rows, storage};
 use std::collections::{BTreeMap, BTreeSet};
 use tidemill_dataset::diff::{Compared, Origin, Side, diff};
-use tidemill_dataset::{
-    CommitError, Effort, Error, Expired, Expiry, Keep, Table, Tag, TagDropped, TaggedTable, Tags,
-};
+use tidemill_dataset::{CommitError, Effort, Error, Expired, Expiry, Keep, Table, Tag, TagDropped, TaggedTable, Tags};
 use tidemill_types::Millis;
 
 const TARGET: u64 = 1 << 20;

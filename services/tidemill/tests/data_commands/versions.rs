@@ -221,8 +221,7 @@ async fn serve_model(place: &Place, version: u64) -> Digest {
     let digest = Digest::of(text.as_bytes());
     place.store.storage().put(&format!("models/{digest}/manifest.json"), text.into_bytes()).await.unwrap();
     let registry = Registry::open(&place.bus).await.unwrap();
-    let made =
-        NewVersion { digest: digest.clone(), run: "c-1".parse().unwrap(), cycle: None, created: Millis(1) };
+    let made = NewVersion { digest: digest.clone(), run: "c-1".parse().unwrap(), cycle: None, created: Millis(1) };
     registry.register(&place.spec.project, &made).await.unwrap();
     let why = MoveRequest { by: "ann".to_owned(), reason: "a test".to_owned(), at: Millis(1), traceparent: None };
     registry.set_alias(&place.spec.project, "champion", &digest, None, why).await.unwrap();

@@ -223,12 +223,7 @@ impl Page for Letters {
         ];
         let rows: Vec<_> = self.letters.iter().map(Letter::row).collect();
         let filter = self.source.as_ref().map(|source| format!("&source={source}")).unwrap_or_default();
-        let note = format!(
-            "{} kept; numbers {} to {} looked at",
-            format::count(self.kept),
-            self.from(),
-            self.until
-        );
+        let note = format!("{} kept; numbers {} to {} looked at", format::count(self.kept), self.from(), self.until);
         html! {
             div.toolbar { (layout::choice("Source", chosen, &options)) }
             @if !self.reasons.is_empty() {
