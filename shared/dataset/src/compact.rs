@@ -228,7 +228,7 @@ mod tests {
                 table.push(appended);
                 let mut all = files(&table);
                 for group in groups(all.clone().iter(), (100, MOST_ROWS_SORTED), Effort::Worthwhile) {
-                    let total = group.iter().map(|file| file.size).sum();
+                    let total: u64 = group.iter().map(|file| file.size).sum();
                     rewritten += total;
                     all.retain(|file| !group[1..].contains(file));
                     all.iter_mut().filter(|file| **file == group[0]).for_each(|file| file.size = total);
