@@ -1,22 +1,16 @@
 //! What the double entry finds: a store, a bus or a message that lost something.
 
 use anyhow::{Context as _, Result, ensure};
-use prost::Message as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemill_bus::{Entry, OrderedReader};
-use tidemill_contracts::events::Notice;
-use tidemill_contracts::events::notice::Fact;
-use tidemill_contracts::subjects;
-use tidemill_ingestion::{IngestionError, raw_table_path};
-use tidemill_spec::Spec;
+use tidemill_ingestion::IngestionError;
 use tidemill_testkit::eventually;
 use tidemill_tests::audit::Findings;
+use tidemill_tests::halts::{halted, others_go_on, two_sources};
 use tidemill_tests::messages::{Form, Messages};
-use tidemill_tests::rig::{caught_up, make_streams};
+use tidemill_tests::rig::make_streams;
 use tidemill_tests::{Published, Rig};
-use tidemill_types::{Classified as _, SourceName};
+use tidemill_types::Classified as _;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -82,28 +76,6 @@ async fn commits_that_the_store_lost_are_replayed_from_the_bus() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_re_created_stream_is_read_from_its_beginning_beside_what_the_table_holds() -> Result<()> {
-    let rig = Rig::start().await?;
-    let messages = Messages::new()?;
-    let mut published = Published::default();
-    let node = rig.ingestion().await?;
-    let old: Vec<_> = (0..20).map(|n| Ok((messages.readings(Form::Array, n..n + 1)?, 1))).collect::<Result<_>>()?;
-    rig.caught_up(published.publish(&rig.bus, &old).await?).await?;
-    // Sequences begin again, so the table is far ahead of the new stream while ingestion runs on.
-    assert!(rig.bus.delete_stream(&rig.stream()?).await?);
-    make_streams(&rig.bus, &rig.spec).await?;
-    let mut anew = Published::default();
-    let again = messages.readings(Form::Array, 5..6)?;
-    let last = anew.publish(&rig.bus, &[(messages.readings(Form::Array, 20..23)?, 3), (again, 1)]).await?;
-    rig.caught_up(last).await?;
-    node.stop().await?;
-    let audit = rig.audit().await?;
-    assert!(audit.numbers.keys().copied().eq(0..23) && audit.numbers.values().all(|times| *times == 1));
-    assert_eq!((audit.counts.rows, audit.counts.duplicates), (23, 1), "ids are known beyond the stream");
-    Ok(())
-}
-
 /// Puts an older copy of the bus's store in its place, as a restored backup would.
 async fn with_a_bus_that_lost_its_tail(rig: &mut Rig) -> Result<i64> {
     let messages = Messages::new()?;
@@ -129,23 +101,6 @@ async fn with_a_bus_that_lost_its_tail(rig: &mut Rig) -> Result<i64> {
     Ok(last)
 }
 
-/// What the alert with these words says that halts the source, as soon as it is raised.
-async fn halted(rig: &Rig, words: &str) -> Result<String> {
-    let mut reader = OrderedReader::open(&rig.bus, subjects::NOTICES_STREAM, 1).await?;
-    loop {
-        let entries = reader.next_ready(100, 1 << 20, SOON).await?;
-        ensure!(!entries.is_empty(), "nothing was said");
-        for message in entries.iter().filter_map(Entry::message) {
-            if let Some(Fact::AlertRaised(alert)) = Notice::decode(message.payload.clone())?.fact {
-                assert_eq!((alert.rule.as_str(), alert.severity.as_str()), ("halted.readings", "page"));
-                if alert.text.contains(words) {
-                    return Ok(alert.text);
-                }
-            }
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bus_that_lost_its_tail_halts_a_running_source_with_an_alarm() -> Result<()> {
     let mut rig = Rig::start().await?;
@@ -163,25 +118,18 @@ async fn a_bus_that_lost_its_tail_halts_a_running_source_with_an_alarm() -> Resu
 #[tokio::test(flavor = "multi_thread")]
 async fn a_halted_source_holds_up_no_other_and_goes_on_once_it_is_mended() -> Result<()> {
     let mut rig = Rig::start().await?;
-    let other = "\n  others:\n    key: [n]\n    event_time: at\n    columns:\n      n: {type: int64}\n      \
-                 at: {type: timestamp}\n      meter: {type: string}\n      value: {type: float64, nullable: true}\n\nquality:";
-    let spec = include_str!("../data/meters.yaml").replacen("\nquality:", other, 1);
-    rig.spec = Arc::new(Spec::parse(&spec).context("two sources")?);
+    rig.spec = two_sources()?;
     make_streams(&rig.bus, &rig.spec).await?;
     let node = rig.ingestion().await?;
     with_a_bus_that_lost_its_tail(&mut rig).await?;
     halted(&rig, "").await?;
 
-    let others: SourceName = "others".parse().map_err(|e| anyhow::anyhow!("{e:?}"))?;
-    let messages = Messages::of(&others)?;
-    let last = Published::default().publish(&rig.bus, &[(messages.readings(Form::Array, 0..7)?, 7)]).await?;
-    let (table, stream) =
-        (raw_table_path(&rig.spec.project, &others), subjects::events_stream(&rig.spec.project, &others));
-    caught_up(&rig.bus, rig.store.storage(), &table, &stream, last).await?;
+    others_go_on(&rig, 0..7).await?;
 
     // The remedy of the manual, without a restart: the stream is made anew and what is missing published again.
     rig.bus.delete_stream(&rig.stream()?).await?;
     make_streams(&rig.bus, &rig.spec).await?;
+    tidemill_intake::accept_stream(&rig.bus, &rig.stream()?).await?;
     let again = Messages::new()?.readings(Form::Array, 9..12)?;
     rig.caught_up(Published::default().publish(&rig.bus, &[(again, 3)]).await?).await?;
     node.stop().await?;

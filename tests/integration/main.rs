@@ -1,7 +1,8 @@
 //! Several crates together on real servers: streams into tables, hostile input, object stores, cleaning, validation,
-//! silent sources, telemetry, lineage told to others.
+//! silent and halted sources, telemetry, lineage told to others.
 
 mod cleaning;
+mod halts;
 mod hostile;
 mod ingestion;
 mod lineage;

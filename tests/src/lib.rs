@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod books;
+pub mod halts;
 pub mod messages;
 pub mod python;
 pub mod rig;

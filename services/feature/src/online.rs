@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemill_bus::{Bus, Entry, OrderedReader};
+use tidemill_bus::{Bus, Entry, Error as BusError, OrderedReader};
 use tidemill_conform::Conform;
 use tidemill_contracts::subjects;
 use tidemill_features::{Engine, Plan, Reading};
@@ -22,7 +22,7 @@ use tidemill_intake::{Event, Window, decode};
 use tidemill_quality::{Cleaner, Memory, Rules};
 use tidemill_spec::Spec;
 use tidemill_telemetry::{Metrics, names};
-use tidemill_types::{Millis, SourceName, columns};
+use tidemill_types::{Classified as _, ErrorKind, Millis, SourceName, columns};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,8 @@ const PULL_BYTES: usize = 16 << 20;
 const DEDUPE_WINDOW: usize = 100_000;
 /// Longest wait for a message, so that shutdown is noticed.
 const PULL_WAIT: Duration = Duration::from_millis(250);
+/// Between two looks at whether the stream of a source was mended.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Up to which instant each source is complete.
 pub(crate) type Watermarks = BTreeMap<SourceName, Option<Millis>>;
@@ -208,22 +210,57 @@ impl Consumer {
         })
     }
 
+    /// Runs until `stop`. A stream that is not there, lost messages or was made anew holds up its own source only, until
+    /// somebody has mended it; ingestion raises the alert.
     async fn run(mut self, stop: CancellationToken, wake: mpsc::Sender<()>) -> Result<(), FeatureServiceError> {
-        let done = self.state.read().positions.get(&self.source).map_or(0, |p| p.seq);
+        let mut known = String::new();
+        loop {
+            let error = match self.follow(&stop, &wake).await {
+                Err(FeatureServiceError::Bus(error)) if concerns_one_stream(&error) => error,
+                ended => return ended,
+            };
+            let text = format!("{}: {error}", error.code());
+            if text != known {
+                warn!(source = %self.source, "the online state of the source stands still: {text}");
+                known = text;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    async fn follow(&mut self, stop: &CancellationToken, wake: &mpsc::Sender<()>) -> Result<(), FeatureServiceError> {
+        let incarnation = self.bus.incarnation(&self.stream).await?;
+        let known = self.state.read().positions.get(&self.source).cloned().unwrap_or_default();
+        let is_another = known.incarnation != incarnation;
+        // What ingestion does not read is not read here either.
+        let done = match is_another && tidemill_intake::is_accepted(&self.bus, &self.stream, &incarnation).await? {
+            true => 0,
+            false if is_another && !known.incarnation.is_empty() => {
+                return Err(BusError::Incarnation { expected: known.incarnation, found: incarnation }.into());
+            }
+            false => known.seq,
+        };
         let mut reader = OrderedReader::open(&self.bus, &self.stream, done + 1).await?;
+        if reader.incarnation() != incarnation {
+            let found = reader.incarnation().to_owned();
+            return Err(BusError::Incarnation { expected: incarnation, found }.into());
+        }
         while !stop.is_cancelled() {
             let entries = reader.next_ready(PULL_MESSAGES, PULL_BYTES, PULL_WAIT).await?;
             if entries.is_empty() {
                 continue;
             }
-            self.apply(&entries)?;
+            self.apply(&entries, &incarnation)?;
             // Full means that an eviction is already due; one is enough.
             let _ = wake.try_send(());
         }
         Ok(())
     }
 
-    fn apply(&mut self, entries: &[Entry]) -> Result<(), FeatureServiceError> {
+    fn apply(&mut self, entries: &[Entry], incarnation: &str) -> Result<(), FeatureServiceError> {
         let events: Vec<Event<'_>> = entries.iter().filter_map(Entry::message).map(Event::of).collect();
         let mut contexts: Vec<_> = events.iter().filter_map(|event| event.traceparent.as_deref()).collect();
         contexts.dedup();
@@ -247,6 +284,9 @@ impl Consumer {
             let pushed = state.engine.push(&self.source, &accepted)?;
             let position = state.positions.entry(self.source.clone()).or_default();
             position.seq = last;
+            if position.incarnation != incarnation {
+                incarnation.clone_into(&mut position.incarnation);
+            }
             position.rows += accepted.num_rows() as u64;
             position.late += pushed.late as u64;
             position.watermark = position.watermark.max(said);
@@ -277,6 +317,11 @@ impl Consumer {
             self.metrics.gauge(names::FEATURE_WATERMARK_LAG_SECONDS).set(&labels, lag.as_secs_f64());
         }
     }
+}
+
+/// Whether the failure is of one stream, or passes.
+fn concerns_one_stream(error: &BusError) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::Conflict) || error.is_transient()
 }
 
 /// Evicts what no read can see any more, and writes checkpoints.

@@ -9,6 +9,9 @@ use tidemill_types::{Digest, Millis, SourceName};
 /// How far one source was applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Position {
+    /// Incarnation of the stream in which the sequence counts; empty where an earlier version noted none.
+    #[serde(default)]
+    pub(crate) incarnation: String,
     /// Last sequence.
     pub(crate) seq: u64,
     /// Rows applied in all.

@@ -58,9 +58,11 @@ async fn once(deps: &Arc<Deps>, source: &SourceName, stop: CancellationToken) ->
         dedupe_window: deps.options.dedupe_window,
         trace: CommitTrace { span: commit_span, current: tidemill_telemetry::current_traceparent },
     };
-    let incarnation = deps.bus.incarnation(&stream).await?;
-    let snapshot = table.load().await?;
-    let done = snapshot.done(&incarnation).await?;
+    let done = match deps.bus.stream_state_if_any(&stream).await? {
+        Some(state) => table.load().await?.done(&state.incarnation(&stream)).await?,
+        // The intake says what that means.
+        None => None,
+    };
     let committed = AtomicI64::new(done.unwrap_or(0));
     let intake = Intake::new(deps.bus.clone(), table, conform, options).await?;
     let mut rate = DeadRate::new(deps.options.dead_share, deps.options.dead_window);

@@ -1,5 +1,6 @@
 //! What can stop ingestion.
 
+use tidemill_intake::IntakeError;
 use tidemill_types::{Classified, Code, ErrorKind};
 
 /// Why the role stopped.
@@ -7,7 +8,7 @@ use tidemill_types::{Classified, Code, ErrorKind};
 pub enum IngestionError {
     /// Stream into table.
     #[error(transparent)]
-    Intake(#[from] tidemill_intake::IntakeError),
+    Intake(#[from] IntakeError),
     /// The bus.
     #[error(transparent)]
     Bus(#[from] tidemill_bus::Error),
@@ -26,10 +27,18 @@ pub enum IngestionError {
 }
 
 impl IngestionError {
-    /// Whether one source's stream and table disagree, which is no reason to stop any other source.
+    /// Whether stream and table of one source disagree, or one of them is not what it should be, which is no reason to
+    /// stop any other source.
     pub(crate) fn halts_one_source(&self) -> bool {
-        let of_books = matches!(self, Self::Intake(_) | Self::Bus(_));
-        of_books && self.kind() == ErrorKind::Corrupt
+        use tidemill_dataset::Error as TableError;
+        let of_one = match self {
+            Self::Table(error) | Self::Intake(IntakeError::Table(error)) => !matches!(error, TableError::Storage(_)),
+            Self::Bus(_) | Self::Intake(_) => {
+                matches!(self.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Invalid)
+            }
+            Self::Conform(_) | Self::NoSource(_) | Self::Task(_) => false,
+        };
+        of_one && !self.is_transient()
     }
 }
 

@@ -17,8 +17,9 @@ const SETTLED: Duration = Duration::from_secs(5);
 
 /// Runs until `stop`.
 ///
-/// A source whose books do not agree with its stream (messages that the bus lost, for one) is halted with an alert and
-/// nothing of it is read or fetched until somebody has mended it; the other sources go on.
+/// A source whose books do not agree with its stream (messages that the bus lost, a stream that was deleted or made
+/// anew, a table with other columns) is halted with an alert and nothing of it is read or fetched until somebody has
+/// mended it; the other sources go on.
 pub(crate) async fn run(deps: Arc<Deps>, name: SourceName, stop: CancellationToken) -> Result<(), IngestionError> {
     let halted = deps.metrics.gauge(names::INGESTION_HALTED).with(&[("source", name.as_str())]);
     let mut known = String::new();
@@ -51,12 +52,13 @@ pub(crate) async fn run(deps: Arc<Deps>, name: SourceName, stop: CancellationTok
 }
 
 async fn once(deps: &Arc<Deps>, name: &SourceName, stop: CancellationToken) -> Result<(), IngestionError> {
-    let mut tasks = JoinSet::new();
-    tasks.spawn(consumer::run(Arc::clone(deps), name.clone(), stop.clone()));
+    let mut pulling = JoinSet::new();
     if let Some(declared) = deps.spec.sources.get(name).filter(|declared| declared.from.is_some()) {
-        tasks.spawn(pull::run(Arc::clone(deps), name.clone(), declared.clone(), stop.clone()));
+        pulling.spawn(pull::run(Arc::clone(deps), name.clone(), declared.clone(), stop.clone()));
     }
-    all(tasks, &stop).await
+    let consuming = consumer::run(Arc::clone(deps), name.clone(), stop.clone());
+    // An alarm does not wait for what is being fetched: dropping the puller ends it, as a crash would.
+    tokio::try_join!(consuming, all(pulling, &stop)).map(|_| ())
 }
 
 /// Tells the others; an alert that cannot be sent is in the log all the same.

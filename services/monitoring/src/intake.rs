@@ -7,11 +7,13 @@ use crate::{Role, lineage};
 use std::sync::Arc;
 use std::time::Duration;
 use tidemill_conform::{Conform, Extra};
+use tidemill_contracts::events::AlertRaised;
 use tidemill_contracts::subjects;
 use tidemill_dataset::Table;
 use tidemill_intake::{CommitTrace, Committed, Intake, IntakeOptions};
+use tidemill_runtime::Teller;
 use tidemill_telemetry::names;
-use tidemill_types::{Classified, DeploymentName, ErrorKind, SourceName};
+use tidemill_types::{Classified, DeploymentName, Digest, ErrorKind, SourceName};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
@@ -19,6 +21,8 @@ use tracing::{Span, debug, info_span, warn};
 
 /// Wait before an intake is started again after a passing failure.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks at whether a halted log was mended.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// The conformer of the prediction log and the table of logged predictions, made when absent. Columns that the plan does
 /// not name are dropped: a model may be asked with more than the features of the spec. A table that was made before the
@@ -40,7 +44,8 @@ async fn open_since(deps: &Role, since: LogSince) -> Result<(Conform, Table), Mo
     Ok((conform, table))
 }
 
-/// Runs until `stop`; passing failures, and the stream not being there before the first prediction, are waited out.
+/// Runs until `stop`; passing failures, and the stream not being there before the first prediction, are waited out. While
+/// table and stream disagree, the log alone is halted, with an alert.
 pub(crate) async fn run(
     deps: Arc<Role>,
     conform: Conform,
@@ -48,17 +53,40 @@ pub(crate) async fn run(
     committed: Arc<Notify>,
     stop: CancellationToken,
 ) -> Result<(), MonitoringError> {
+    let mut known = String::new();
     loop {
+        let mut pause = PAUSE;
         match once(&deps, &conform, &table, &committed, stop.clone()).await {
             Err(error) if stop.is_cancelled() && error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => debug!(%error, "nothing was predicted yet"),
             Err(error) if error.is_transient() && !stop.is_cancelled() => {
                 warn!(%error, "the prediction log pauses and begins again at the table's cursor");
             }
+            Err(error) if error.kind() == ErrorKind::Corrupt && !stop.is_cancelled() => {
+                let text = format!("{}: {error}", error.code());
+                if text != known {
+                    tracing::error!("the prediction log is halted: {text}");
+                    raise(&deps, &text).await;
+                    known = text;
+                }
+                pause = LOOK_EVERY;
+            }
             ended => return ended,
         }
         // Returning early on stop would lose the last pass, so only the wait is cut short.
-        let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
+        let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+    }
+}
+
+/// Tells the others; an alert that cannot be sent is in the log all the same.
+async fn raise(deps: &Role, text: &str) {
+    let (project, deployment) = (&deps.spec.project, &deps.spec.serve.deployment);
+    let (rule, text, severity) = (format!("halted.{deployment}"), text.to_owned(), "page".to_owned());
+    let id = Digest::of(format!("halted {project} {deployment} {text}").as_bytes());
+    let teller = Teller { role: "monitoring", bus: &deps.bus, project };
+    let told = teller.alert(Some(id.as_str()), AlertRaised { rule, severity, text, window_start_ms: 0 }).await;
+    if let Err(error) = told {
+        warn!(%error, "the alert that the prediction log is halted was not raised");
     }
 }
 

@@ -235,11 +235,7 @@ impl Monitor {
     /// Instant up to which logged predictions are in the table: unbounded when nothing waits in the stream.
     async fn predictions_complete_until(&self) -> Result<Millis, MonitoringError> {
         let stream = subjects::predictions_stream(&self.deps.spec.project, &self.deps.spec.serve.deployment);
-        let state = match self.deps.bus.stream_state(&stream).await {
-            Ok(state) => state,
-            Err(tidemill_bus::Error::NotFound(_)) => return Ok(Millis::MAX),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(state) = self.deps.bus.stream_state_if_any(&stream).await? else { return Ok(Millis::MAX) };
         let done = self.predictions.snapshot.done(&state.incarnation(&stream)).await?.unwrap_or(0);
         let drained = u64::try_from(done).unwrap_or(0) >= state.last_seq;
         Ok(if drained { Millis::MAX } else { self.join.newest_prediction().unwrap_or(Millis::MIN) })

@@ -22,7 +22,7 @@ use tidemill_quality::{Cleaner, Position, Rules, Verdict};
 use tidemill_spec::Source;
 use tidemill_storage::Storage;
 use tidemill_telemetry::names;
-use tidemill_types::{Classified, Millis, SourceName, columns};
+use tidemill_types::{Classified, Digest, Millis, SourceName, columns};
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, info, info_span, warn};
@@ -31,6 +31,8 @@ use tracing::{Instrument, Span, info, info_span, warn};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Wait before a consumer is started again after a passing failure.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks at whether a halted source was mended.
+const HALTED: Duration = Duration::from_secs(10);
 /// Raw versions validated together at most.
 const VERSIONS_AT_ONCE: u64 = 64;
 /// Key of the watermark in commit metadata, as ingestion writes it.
@@ -40,16 +42,40 @@ const SET_ASIDE_KEY: &str = "tidemill.set_aside";
 /// Key of the trace context in commit metadata, as ingestion writes it.
 const TRACEPARENT_KEY: &str = "tidemill.traceparent";
 
-/// Runs until `stop`; passing failures begin again at the clean table's cursor.
+/// Runs until `stop`; passing failures begin again at the clean table's cursor. A source whose tables are not what they
+/// should be (other columns, for one) is halted with an alert until somebody has mended it; the others go on.
 pub(crate) async fn run(deps: Arc<Deps>, source: SourceName, stop: CancellationToken) -> Result<(), ValidationError> {
+    let mut known = String::new();
     loop {
         match follow(&deps, &source, &stop).await {
             Err(error) if error.is_transient() && !stop.is_cancelled() => {
                 warn!(%source, %error, "validation pauses and begins again at the table's cursor");
                 tokio::time::sleep(PAUSE).await;
             }
+            Err(error) if error.halts_one_source() && !stop.is_cancelled() => {
+                let text = format!("{}: {error}", error.code());
+                if text != known {
+                    tracing::error!(%source, "the source is halted, the others go on: {text}");
+                    raise(&deps, &source, &text).await;
+                    known = text;
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return Err(error),
+                    () = tokio::time::sleep(HALTED) => {}
+                }
+            }
             ended => return ended,
         }
+    }
+}
+
+/// Tells the others that a source is halted; an alert that cannot be sent is in the log all the same.
+async fn raise(deps: &Deps, source: &SourceName, text: &str) {
+    let (rule, text, severity) = (format!("halted.{source}"), text.to_owned(), "page".to_owned());
+    let id = Digest::of(format!("halted {} {source} {text}", deps.spec.project).as_bytes());
+    let told = deps.teller().alert(Some(id.as_str()), AlertRaised { rule, severity, text, window_start_ms: 0 }).await;
+    if let Err(error) = told {
+        warn!(%source, %error, "the alert that the source is halted was not raised");
     }
 }
 

@@ -40,6 +40,12 @@ pub enum ValidationError {
 }
 
 impl ValidationError {
+    /// Whether a table of one source is not what it should be, which is no reason to stop any other source.
+    pub(crate) fn halts_one_source(&self) -> bool {
+        let of_one = matches!(self, Self::Table(error) if !matches!(error, tidemill_dataset::Error::Storage(_)));
+        of_one && !self.is_transient()
+    }
+
     /// Why a commit to a table did not happen: who was not first begins again.
     pub(crate) fn of_commit(error: CommitError, table: &str) -> Self {
         match error {

@@ -193,10 +193,15 @@ impl Bus {
     /// # Errors
     /// `TM0604` when there is no such stream.
     pub async fn stream_state(&self, name: &str) -> Result<StreamState> {
-        match self.stream_info(name).await? {
-            Some(info) => Ok(info.into()),
-            None => Err(Error::NotFound(format!("stream {name}"))),
-        }
+        self.stream_state_if_any(name).await?.ok_or_else(|| Error::NotFound(format!("stream {name}")))
+    }
+
+    /// As [`Bus::stream_state`]; `None` when there is no such stream.
+    ///
+    /// # Errors
+    /// As any request.
+    pub async fn stream_state_if_any(&self, name: &str) -> Result<Option<StreamState>> {
+        Ok(self.stream_info(name).await?.map(StreamState::from))
     }
 
     /// A stream beside its specification; `None` when there is none. Changes nothing.

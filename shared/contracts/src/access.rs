@@ -141,7 +141,11 @@ fn in_project(identity: Identity, scope: &Scope) -> Vec<String> {
             // Who was given what of the shared datasets.
             all.push(subjects::audit(project));
         }
-        Identity::Feature => all.extend(scope.events_streams().flat_map(|stream| reads(&stream))),
+        Identity::Feature => {
+            all.extend(scope.events_streams().flat_map(|stream| reads(&stream)));
+            // Whether a stream that was made anew is meant to be read.
+            all.extend(reads_bucket(subjects::HEADS_BUCKET));
+        }
         Identity::Training => {
             all.extend(works(subjects::NOTICES_STREAM, &format!("training-{project}")));
             all.extend(works(subjects::WORK_STREAM, "training-trials"));
@@ -197,6 +201,7 @@ fn operator() -> Vec<String> {
     all.push(format!("$KV.{}.>", subjects::PROJECTS_BUCKET));
     all.push(format!("$KV.{}.>", subjects::REGISTRY_BUCKET));
     all.push(format!("$KV.{}.>", letters::BUCKET));
+    all.push(format!("$KV.{}.{}", subjects::HEADS_BUCKET, subjects::accepted_stream("*")));
     all
 }
 
@@ -301,6 +306,8 @@ mod tests {
         assert!(allows(Training, "$JS.ACK.TM_WORK.training-trials.1.2.3.4.5"));
         assert!(allows(Evaluation, "$KV.registry.flights.aliases.champion"));
         assert!(allows(Operator, "$KV.projects.flights"));
+        assert!(allows(Operator, "$KV.heads.accepted.TM_EVENTS_flights_weather"));
+        assert!(!allows(Operator, "$KV.heads.head.x"));
         for identity in Identity::ALL {
             assert!(!allows(identity, "$JS.API.STREAM.DELETE.TM_WORK"), "{identity:?}");
             assert!(!allows(identity, "$JS.API.STREAM.PURGE.TM_WORK"), "{identity:?}");

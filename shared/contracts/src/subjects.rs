@@ -15,6 +15,12 @@ pub const REGISTRY_BUCKET: &str = "registry";
 /// Bucket of the second entries of the double-entry books: table → head.
 pub const HEADS_BUCKET: &str = "heads";
 
+/// Key of [`HEADS_BUCKET`] under which a person accepts that a stream was made anew: the incarnation that is meant.
+#[must_use]
+pub fn accepted_stream(stream: &str) -> String {
+    format!("accepted.{stream}")
+}
+
 /// Subject on which the data events of a source are published.
 #[must_use]
 pub fn events(project: &ProjectName, source: &SourceName) -> String {

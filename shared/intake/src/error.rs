@@ -58,6 +58,30 @@ pub enum IntakeError {
         /// The last sequence in the whole version.
         done: i64,
     },
+    /// There is no such stream, or no longer.
+    #[error(
+        "stream {stream}, from which table {table} is filled, is not there: whatever of it was not read is lost. Restore \
+         it, or apply the project again and accept the stream that is made anew"
+    )]
+    Gone {
+        /// The stream.
+        stream: String,
+        /// The table.
+        table: String,
+    },
+    /// The stream is another one than the table was filled from.
+    #[error(
+        "stream {incarnation} was made anew since table {table} was filled{from}: whatever was not read of the one \
+         before is lost. Restore that, or accept this one with: tidemill source accept-stream"
+    )]
+    MadeAnew {
+        /// Incarnation of the stream.
+        incarnation: String,
+        /// The table.
+        table: String,
+        /// What is known of the one before.
+        from: String,
+    },
     /// A head that is no head.
     #[error("head of table {table} is damaged: {reason}")]
     BadHead {
@@ -73,7 +97,12 @@ impl Classified for IntakeError {
         match self {
             Self::Bus(e) => e.kind(),
             Self::Table(e) => e.kind(),
-            Self::Epoch { .. } | Self::Expired { .. } | Self::Lost { .. } | Self::BadHead { .. } => ErrorKind::Corrupt,
+            Self::Epoch { .. }
+            | Self::Expired { .. }
+            | Self::Lost { .. }
+            | Self::BadHead { .. }
+            | Self::MadeAnew { .. } => ErrorKind::Corrupt,
+            Self::Gone { .. } => ErrorKind::NotFound,
         }
     }
 
@@ -84,7 +113,10 @@ impl Classified for IntakeError {
             Self::Epoch { .. } => Code(401),
             Self::Expired { .. } => Code(402),
             Self::BadHead { .. } => Code(403),
-            Self::Lost { .. } => Code(405),
+            // 404 is a letter, not an error.
+            Self::Gone { .. } => Code(405),
+            Self::MadeAnew { .. } => Code(406),
+            Self::Lost { .. } => Code(407),
         }
     }
 

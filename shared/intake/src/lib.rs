@@ -27,7 +27,7 @@ pub use dedupe::Window;
 pub use error::IntakeError;
 pub use event::Event;
 pub use gather::{COUNTS_KEY, Counts, Decoded, Gathered, decode};
-pub use head::Head;
+pub use head::{Head, accept_stream, is_accepted};
 pub use mend::mend;
 pub use reading::known_ids;
 pub use writer::{CommitTrace, Committed, Intake, IntakeOptions, TRACEPARENT_KEY, WATERMARK_KEY};

@@ -3,7 +3,7 @@
 use crate::error::IntakeError;
 use crate::gather::{COUNTS_KEY, Counts, Gathered, Refusal};
 use crate::guard::Guard;
-use crate::head::{Head, Heads, Standing, compare};
+use crate::head::{Head, Heads, Known, Standing, is_accepted};
 use crate::letters::letter;
 use crate::reading::{Due, Reading, known_ids};
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub const WATERMARK_KEY: &str = "tidemill.watermark";
 /// Key of the trace context of a commit in its metadata, so that who follows the table continues the trace.
 pub const TRACEPARENT_KEY: &str = "tidemill.traceparent";
 
-/// Noted instead of a time when the last sequence is one that the stream no longer has.
+/// Noted instead of a time that nobody knows, as when the last sequence is one that the stream no longer has.
 const UNKNOWN: i64 = -1;
 
 /// How commits are traced: supplied from above, because trace contexts are known to the telemetry crate only.
@@ -78,6 +78,8 @@ pub struct Intake {
 struct Books {
     snapshot: Snapshot,
     incarnation: String,
+    /// When the stream was made.
+    made: Option<Millis>,
     guard: Guard,
     /// Last sequence in the table.
     cursor: i64,
@@ -104,7 +106,7 @@ impl Intake {
     /// Runs until `stop`, then commits what is in hand. `on_commit` is told of every commit after it is durable.
     ///
     /// # Errors
-    /// A lost stream tail, expired messages, or a bus or table that does not come back. Everything else is
+    /// A lost stream or its tail, a stream made anew, expired messages, or a bus or table that does not come back. Everything else is
     /// handled here: conflicts are dropped and replayed, bad rows are dead-lettered.
     pub async fn run<F, Fut>(self, stop: CancellationToken, mut on_commit: F) -> Result<(), IntakeError>
     where
@@ -184,18 +186,36 @@ impl Intake {
     /// a running pass this is no start but a reload after another writer was faster.
     async fn begin(&self, running: Option<Guard>) -> Result<(Reading, Books), IntakeError> {
         let snapshot = self.table.load().await?;
-        let state = self.bus.stream_state(&self.options.stream).await?;
-        let incarnation = state.incarnation(&self.options.stream);
+        let stream = &self.options.stream;
+        let Some(state) = self.bus.stream_state_if_any(stream).await? else {
+            return Err(IntakeError::Gone { stream: stream.clone(), table: self.table.path().to_owned() });
+        };
+        let (incarnation, made) = (state.incarnation(stream), Millis::parse(&state.created));
         let done = snapshot.done(&incarnation).await?.unwrap_or(0);
         let head = self.heads.read(self.table.path()).await?;
-        match compare(done, head.as_ref(), &incarnation, signed(state.first_seq), signed(state.last_seq)) {
+        let known = Known {
+            done,
+            filled_from: snapshot.done(&made_at(stream)).await?.filter(|at| *at != UNKNOWN).map(Millis),
+            is_filled: snapshot.version() > 0,
+            head: head.as_ref(),
+            incarnation: &incarnation,
+            made,
+            first: signed(state.first_seq),
+            last: signed(state.last_seq),
+            is_accepted: is_accepted(&self.bus, stream, &incarnation).await?,
+        };
+        match known.standing() {
             Standing::Agrees => {}
+            Standing::MadeAnew => {
+                let from = known.filled_from.map(|at| format!(" from the one of {at}")).unwrap_or_default();
+                return Err(IntakeError::MadeAnew { incarnation, table: self.table.path().to_owned(), from });
+            }
             Standing::StoreLostTail => {
                 warn!(table = %self.table.path(), done, "the store lost the newest commits; replaying them from the bus");
             }
             Standing::BusLostData => {
                 return Err(IntakeError::Epoch {
-                    stream: self.options.stream.clone(),
+                    stream: stream.clone(),
                     stream_last: signed(state.last_seq),
                     table: self.table.path().to_owned(),
                     table_done: done,
@@ -203,7 +223,7 @@ impl Intake {
             }
             Standing::Expired => {
                 return Err(IntakeError::Expired {
-                    stream: self.options.stream.clone(),
+                    stream: stream.clone(),
                     first: signed(state.first_seq),
                     table: self.table.path().to_owned(),
                     done,
@@ -213,10 +233,10 @@ impl Intake {
         let start = u64::try_from(done + 1).unwrap_or(1);
         let stored = snapshot.done(&stored_at(&incarnation)).await?.filter(|at| *at != UNKNOWN);
         let last = stored.map(|at| Place { seq: start.saturating_sub(1), published_at: Millis(at) });
-        let reader = OrderedReader::open(&self.bus, &self.options.stream, start).await?.after(last);
+        let reader = OrderedReader::open(&self.bus, stream, start).await?.after(last);
         let guard = match running {
             None => {
-                let key = format!("guard.{}", self.options.stream);
+                let key = format!("guard.{stream}");
                 Guard::start(self.heads.bucket(), key, done).await?
             }
             Some(mut guard) => {
@@ -224,11 +244,11 @@ impl Intake {
                 guard
             }
         };
-        info!(stream = %self.options.stream, table = %self.table.path(), done, "reading on");
+        info!(stream, table = %self.table.path(), done, "reading on");
         let (conform, options) = (self.conform.clone(), self.options.clone());
         let window = known_ids(&self.table, &snapshot, options.dedupe_window, i64::MAX).await?;
         let reading = Reading { reader, window, conform, options };
-        Ok((reading, Books { snapshot, incarnation, guard, cursor: done }))
+        Ok((reading, Books { snapshot, incarnation, made, guard, cursor: done }))
     }
 
     /// Writes refusals to the dead letters; durable when it returns, and the same again after a crash.
@@ -257,7 +277,9 @@ impl Intake {
         }
         let on = books.snapshot.clone();
         let stored = gathered.last_stored.map_or(UNKNOWN, |at| at.0);
-        let notes = [(books.incarnation.as_str(), last_seq), (&stored_at(&books.incarnation), stored)];
+        let made = books.made.map_or(UNKNOWN, |at| at.0);
+        let (stored_at, made_at) = (stored_at(&books.incarnation), made_at(&self.options.stream));
+        let notes = [(books.incarnation.as_str(), last_seq), (&stored_at, stored), (&made_at, made)];
         let result = self.table.commit_noting(on, &gathered.batches, &notes, metadata).await;
         let committed = match result {
             Ok(committed) => committed,
@@ -286,6 +308,12 @@ impl Intake {
 /// and was written on may reach as far as before; the time tells that another message stands there.
 fn stored_at(incarnation: &str) -> String {
     format!("{incarnation}#stored")
+}
+
+/// Note of a table: when the stream was made that it was last filled from. A stream that is made anew gives sequences
+/// anew, and takes with it what was not read of the one before.
+fn made_at(stream: &str) -> String {
+    format!("{stream}#made")
 }
 
 /// Sequences are stored signed, as tables have no unsigned integers.

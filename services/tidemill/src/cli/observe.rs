@@ -122,22 +122,23 @@ async fn roles(target: &Target) -> BTreeMap<Role, Health> {
     futures::future::join_all(asked).await.into_iter().collect()
 }
 
-/// Events on the bus, events in the raw table, and what lies between.
+/// Events on the bus, events in the raw table, and what lies between; null where a stream is not there.
 async fn sources(target: &Target, bus: &Bus, spec: &Spec) -> Result<Value> {
     let storage = target.storage()?;
     let watermarks = watermarks(target, spec).await.unwrap_or_default();
     let mut rows = Vec::new();
     for source in spec.sources.keys() {
         let stream = subjects::events_stream(&spec.project, source);
-        let state = bus.stream_state(&stream).await?;
+        let state = bus.stream_state_if_any(&stream).await?;
         let path = tidemill_ingestion::raw_table_path(&spec.project, source);
-        let (done, count) = in_table(&storage, &path, &state.incarnation(&stream)).await?;
-        let last = i64::try_from(state.last_seq).unwrap_or(i64::MAX);
+        let incarnation = state.as_ref().map(|state| state.incarnation(&stream)).unwrap_or_default();
+        let (done, count) = in_table(&storage, &path, &incarnation).await?;
+        let last = state.map(|state| i64::try_from(state.last_seq).unwrap_or(i64::MAX));
         rows.push(json!({
             "source": source,
-            "events": state.last_seq,
+            "events": last,
             "in_table": done,
-            "lag": last - done,
+            "lag": last.map(|last| last - done),
             "rows": count,
             "watermark": watermarks.get(source.as_str()).filter(|ms| **ms > 0).map(|ms| Millis(*ms).to_string()),
         }));

@@ -4,7 +4,7 @@ mod snapshots;
 
 use super::output::{Output, next, say};
 use super::target::Target;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use tidemill_contracts::subjects;
@@ -25,6 +25,12 @@ Examples:
   tidemill source ls
   tidemill source ls -o json";
 
+const ACCEPT_EXAMPLES: &str = "\
+Examples:
+  tidemill source accept-stream weather
+A source whose stream was deleted and made anew is halted (TM0406): what of the stream before was not read is lost.
+This command says that it is meant. The deployment of the project names the stream of its prediction log.";
+
 /// `tidemill source …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum SourceCommand {
@@ -34,6 +40,13 @@ pub(super) enum SourceCommand {
     /// Look at the first rows of a file or an address and print the block that reads it; needs nothing that runs.
     #[command(after_help = INFER_EXAMPLES)]
     Infer(InferArgs),
+    /// Say that a stream which was made anew is meant to be read in place of the one before.
+    #[command(after_help = ACCEPT_EXAMPLES)]
+    AcceptStream {
+        /// The source, or the deployment.
+        #[arg(value_name = "SOURCE")]
+        name: String,
+    },
     /// What HTTP sources answered, and when: the bodies as they came.
     #[command(subcommand)]
     Snapshots(snapshots::SnapshotsCommand),
@@ -117,8 +130,26 @@ pub(super) async fn run(target: &Target, out: Output, command: SourceCommand) ->
     match command {
         SourceCommand::Infer(args) => look(out, args).await,
         SourceCommand::Ls => list(target, out).await,
+        SourceCommand::AcceptStream { name } => accept(target, out, &name).await,
         SourceCommand::Snapshots(command) => snapshots::run(target, out, command).await,
     }
+}
+
+async fn accept(target: &Target, out: Output, name: &str) -> Result<u8> {
+    let bus = target.bus().await?;
+    let spec = target.spec(&bus).await?;
+    let missing = || Error::NotFound { what: "source", name: name.to_owned(), list: "tidemill source ls" };
+    let stream = match spec.sources.keys().find(|source| source.as_str() == name) {
+        Some(source) => subjects::events_stream(&spec.project, source),
+        None if spec.serve.deployment.as_str() == name => {
+            subjects::predictions_stream(&spec.project, &spec.serve.deployment)
+        }
+        None => return Err(missing()),
+    };
+    let incarnation = tidemill_intake::accept_stream(&bus, &stream).await?;
+    out.record(&json!({"source": name, "accepted": incarnation}))?;
+    next("the source goes on within 10 s; publish again what is missing: ids that its table holds are dropped");
+    Ok(0)
 }
 
 async fn list(target: &Target, out: Output) -> Result<u8> {
@@ -128,17 +159,18 @@ async fn list(target: &Target, out: Output) -> Result<u8> {
     let mut rows: Vec<Value> = Vec::new();
     for (name, source) in &spec.sources {
         let stream = subjects::events_stream(&spec.project, name);
-        let state = bus.stream_state(&stream).await?;
+        let state = bus.stream_state_if_any(&stream).await?;
         let path = tidemill_ingestion::raw_table_path(&spec.project, name);
         // A table is made by whoever first reads it.
         let (stored, done) = match Table::open(&storage, &path).await {
             Ok(table) => {
                 let snapshot = table.load().await?;
-                (snapshot.num_rows(), snapshot.done(&state.incarnation(&stream)).await?.unwrap_or(0))
+                let incarnation = state.as_ref().map(|state| state.incarnation(&stream)).unwrap_or_default();
+                (snapshot.num_rows(), snapshot.done(&incarnation).await?.unwrap_or(0))
             }
             Err(_) => (0, 0),
         };
-        let last = i64::try_from(state.last_seq).unwrap_or(i64::MAX);
+        let last = state.map(|state| i64::try_from(state.last_seq).unwrap_or(i64::MAX));
         rows.push(json!({
             "source": name,
             "from": source.from.as_ref().map_or("bus", |from| from.kind()),
@@ -146,7 +178,8 @@ async fn list(target: &Target, out: Output) -> Result<u8> {
             "key": source.key.join(","),
             "columns": source.columns.len(),
             "rows": stored,
-            "messages_behind": (last - done).max(0),
+            // Null: its stream is not there.
+            "messages_behind": last.map(|last| (last - done).max(0)),
         }));
     }
     out.rows(&["source", "from", "place", "key", "columns", "rows", "messages_behind"], &rows)?;
