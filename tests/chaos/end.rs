@@ -1,8 +1,9 @@
 //! How a run ended: the books of all tables, once everything that was published has been made something of.
 
-use crate::kills::{Nodes, last_lines};
+use crate::kills::last_lines;
 use anyhow::{Context as _, Result, ensure};
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 use tidemill_contracts::paths;
 use tidemill_dataset::Table;
@@ -29,8 +30,8 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// Waits until everything is in the tables and counts it.
-    pub(crate) async fn of(rig: &Rig, storage: &Storage, nodes: &Nodes, published: &Published) -> Result<Self> {
+    /// Waits until everything is in the tables and counts it. What the processes said last stands in `log`.
+    pub(crate) async fn of(rig: &Rig, storage: &Storage, log: &Path, published: &Published) -> Result<Self> {
         let books = async {
             let (path, stream) = (rig.raw()?, rig.stream()?);
             caught_up(&rig.bus, storage, &path, &stream, published.last()).await?;
@@ -38,7 +39,7 @@ impl End {
             let validated = validated(storage, rig, raw.rows()).await?;
             anyhow::Ok((raw, validated))
         };
-        let (raw, validated) = books.await.with_context(|| last_lines(&nodes.log))?;
+        let (raw, validated) = books.await.with_context(|| last_lines(log))?;
         Ok(Self {
             lost: raw.against(published),
             validated: (validated.rows(), validated.against(published)),

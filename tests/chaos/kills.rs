@@ -25,6 +25,8 @@ struct Plan {
     faults: usize,
     /// Readings of one Arrow message; every second message is an array of 50.
     batch: i64,
+    /// Whether one in ten stops lasts longer than any time-out.
+    long_stops: bool,
 }
 
 /// Pause of the producer between messages, so that the events last as long as the kills.
@@ -81,6 +83,9 @@ pub(crate) async fn publish(bus: &Bus, published: &mut Published, part: &[(Outgo
     Ok(())
 }
 
+/// Longer than any request, lease or silence is waited for.
+const LONG_STOP: Duration = Duration::from_secs(12);
+
 /// Where a fault falls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
@@ -102,13 +107,15 @@ enum Fault {
 pub(crate) const ROLES: [&str; 4] = ["ingestion", "ingestion", "validation", "validation"];
 
 impl Fault {
-    fn draw(rng: &mut Pcg64Mcg) -> (Target, Self) {
+    fn draw(rng: &mut Pcg64Mcg, long_stops: bool) -> (Target, Self) {
         // The bus is hit by one fault of eight.
         let target = match rng.random_range(0..8) {
             0 => Target::Bus,
             _ => Target::Process(rng.random_range(0..ROLES.len())),
         };
-        let stop = Self::Stop(Duration::from_millis(rng.random_range(100..1_500)));
+        let is_long = rng.random_range(0..10) == 0 && long_stops;
+        let short = Duration::from_millis(rng.random_range(100..1_500));
+        let stop = Self::Stop(if is_long { LONG_STOP } else { short });
         (target, if rng.random_range(0..2) == 0 { Self::Kill } else { stop })
     }
 }
@@ -132,12 +139,21 @@ impl Nodes {
 
     /// Starts one for each role, with its clock set wrong by so much by a library that is loaded before all others.
     pub(crate) fn start_at(&mut self, library: &str, offsets: &[&str; ROLES.len()]) -> Result<()> {
-        let spawn = |(role, offset): (&str, &&str)| {
-            let clock = [("LD_PRELOAD", library), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
-            self.spawn_with(role, clock)
-        };
+        let spawn = |(role, offset): (&str, &&str)| self.spawn_at(role, library, offset);
         self.running = ROLES.into_iter().zip(offsets).map(spawn).collect::<Result<_>>()?;
         Ok(())
+    }
+
+    /// Kills one and starts it again with its clock set wrong by so much.
+    pub(crate) async fn kill_and_start_at(&mut self, at: usize, library: &str, offset: &str) -> Result<()> {
+        self.running[at].kill().await?;
+        self.running[at] = self.spawn_at(ROLES[at], library, offset)?;
+        Ok(())
+    }
+
+    fn spawn_at(&self, role: &str, library: &str, offset: &str) -> Result<Victim> {
+        let clock = [("LD_PRELOAD", library), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+        self.spawn_with(role, clock)
     }
 
     /// Kills all.
@@ -218,7 +234,7 @@ async fn run(plan: Plan) -> Result<()> {
             let after = plan.events * i64::try_from(nth)? / i64::try_from(plan.faults)?;
             seen.wait_for(|done| *done >= after).await.context("the producer ended early")?;
             tokio::time::sleep(Duration::from_micros(rng.random_range(0..400_000))).await;
-            let (target, fault) = Fault::draw(&mut rng);
+            let (target, fault) = Fault::draw(&mut rng, plan.long_stops);
             *drawn.entry(described(target, fault)).or_default() += 1;
             nodes.befall(&mut rig.nats, target, fault).await?;
             faults_done.send_replace(nth + 1);
@@ -230,7 +246,7 @@ async fn run(plan: Plan) -> Result<()> {
     befallen.with_context(|| last_lines(&nodes.log))?;
     let published_in = begin.elapsed();
 
-    let end = End::of(&rig, &storage, &nodes, &published).await?;
+    let end = End::of(&rig, &storage, &nodes.log, &published).await?;
     println!(
         "chaos: seed {}, {} events; faults {drawn:?}; {end}; published in {:.1} s, all in {:.1} s",
         plan.seed,
@@ -249,8 +265,10 @@ async fn run(plan: Plan) -> Result<()> {
 fn described(target: Target, fault: Fault) -> &'static str {
     match (target, fault) {
         (Target::Bus, Fault::Kill) => "bus killed",
+        (Target::Bus, Fault::Stop(LONG_STOP)) => "bus stopped for long",
         (Target::Bus, Fault::Stop(_)) => "bus stopped",
         (Target::Process(0 | 1), Fault::Kill) => "ingestion killed",
+        (Target::Process(_), Fault::Stop(LONG_STOP)) => "process stopped for long",
         (Target::Process(0 | 1), Fault::Stop(_)) => "ingestion stopped",
         (Target::Process(_), Fault::Kill) => "validation killed",
         (Target::Process(_), Fault::Stop(_)) => "validation stopped",
@@ -266,11 +284,11 @@ pub(crate) fn last_lines(log: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chaos_quick() -> Result<()> {
-    run(Plan { seed: 5, events: 50_000, faults: 8, batch: 200 }).await
+    run(Plan { seed: 5, events: 50_000, faults: 8, batch: 200, long_stops: false }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes: cargo test --workspace --test chaos -- --ignored --nocapture"]
 async fn chaos_full() -> Result<()> {
-    run(Plan { seed: 25, events: 2_000_000, faults: 200, batch: 1_000 }).await
+    run(Plan { seed: 25, events: 2_000_000, faults: 200, batch: 1_000, long_stops: true }).await
 }

@@ -158,7 +158,7 @@ async fn run(seed: u64, cuts: usize, on_seaweed: bool) -> Result<()> {
     stop.cancel();
     let published = producer.await??;
 
-    let end = End::of(&rig, &storage, &nodes, &published).await?;
+    let end = End::of(&rig, &storage, &nodes.log, &published).await?;
     println!(
         "power: store {}, {cuts} cuts of the bus, {cuts} of the store, {} events in {} messages; {end}; {:.1} s",
         if on_seaweed { "SeaweedFS" } else { "folder" },
