@@ -1,5 +1,6 @@
 //! Faults on purpose.
 
+mod bombs;
 mod disk;
 mod end;
 mod kills;

@@ -63,6 +63,7 @@ fn headers_are_those_of_cloudevents_and_trace_context() {
         (headers::DEAD_STREAM, "tm-dead-stream"),
         (headers::DEAD_SEQ, "tm-dead-seq"),
         (headers::DEAD_ROW, "tm-dead-row"),
+        (headers::DEAD_BODY, "tm-dead-body"),
         (headers::REPLAY_OF, "tm-replay-of"),
         (headers::JSON, tidemill_conform::JSON),
         (headers::NDJSON, tidemill_conform::NDJSON),

@@ -3,6 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use std::sync::Arc;
 use std::time::Duration;
+use tidemill_bus::StreamSpec;
+use tidemill_contracts::{headers, subjects};
 use tidemill_spec::Spec;
 use tidemill_testkit::eventually;
 use tidemill_tests::halts::{halted, others, others_go_on, two_sources, two_sources_text};
@@ -87,7 +89,8 @@ async fn a_stream_that_is_made_anew_under_a_running_source_halts_it_alone_until_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_bus_beside_a_filled_store_is_accepted_source_by_source_and_a_new_store_is_filled_at_once() -> Result<()> {
+async fn a_new_bus_beside_a_filled_store_is_accepted_source_by_source_and_a_new_store_is_filled_at_once() -> Result<()>
+{
     let old = rig_of_two().await?;
     let node = old.ingestion().await?;
     let first = Messages::new()?.readings(Form::Array, 0..5)?;
@@ -138,5 +141,23 @@ async fn a_source_whose_columns_differ_from_its_table_halts_alone() -> Result<()
     ensure!(eventually(SOON, is_clean).await, "validation of the other source stands still");
     validation.abort().await;
     node.abort().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_dead_letters_halt_the_source_that_has_one_to_write_and_none_is_lost() -> Result<()> {
+    let rig = rig_of_two().await?;
+    let letters = |most| StreamSpec { max_bytes: Some(most), ..StreamSpec::new(subjects::DEAD_STREAM, ["tm.dead.>"]) };
+    rig.bus.ensure_stream(&letters(20_000)).await?;
+    let node = rig.ingestion().await?;
+    let bad = |id: &str| Messages::new()?.event(headers::JSON, id, format!("[{}1]", "1,".repeat(99)).into_bytes());
+    let last = Published::default().publish(&rig.bus, &[(bad("1")?, 0), (bad("2")?, 0)]).await?;
+    let text = halted(&rig, "TM0407").await?;
+    assert!(text.contains("bus.dead_letters"), "{text}");
+    others_go_on(&rig, 0..7).await?;
+    rig.bus.ensure_stream(&letters(10_000_000)).await?;
+    rig.caught_up(last).await?;
+    node.stop().await?;
+    assert_eq!((rig.dead_letters().await?.len(), rig.audit().await?.counts.dead), (200, 200));
     Ok(())
 }

@@ -124,7 +124,7 @@ async fn what_a_bucket_lost_of_the_newest_versions_is_filled_again(storage: &tid
     }
     let refused = tidemill_intake::mend(&rig.bus, storage, &raw, &stream).await;
     let code = refused.err().map(|error| error.code());
-    assert_eq!(code, Some(tidemill_types::Code(407)));
+    assert_eq!(code, Some(tidemill_types::Code(408)));
     Ok(())
 }
 

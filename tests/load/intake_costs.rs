@@ -38,13 +38,6 @@ impl Node {
         Ok(std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join(name))?)
     }
 
-    /// Peak of resident memory in bytes.
-    fn peak_bytes(&self) -> Result<u64> {
-        let status = self.file("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1_024)
-    }
-
     /// Processor time so far, in seconds.
     fn cpu_seconds(&self) -> Result<f64> {
         let stat = self.file("stat")?;
@@ -134,7 +127,7 @@ async fn memory_of_ingestion_behind_a_long_backlog() -> Result<()> {
         let begin = Instant::now();
         let mut node = Node::start(&rig, "5000")?;
         caught_up(&rig.bus, &node.storage, &rig.raw()?, &rig.stream()?, last).await?;
-        let peak = node.peak_bytes()?;
+        let peak = node.process.peak_bytes()?;
         node.process.kill().await?;
         let took = begin.elapsed().as_secs_f64();
         let (before, after) = files_at_rest(&node.storage, &rig.raw()?).await?;

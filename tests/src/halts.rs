@@ -1,8 +1,8 @@
 //! A source that is halted beside another one that goes on.
 
+use crate::Published;
 use crate::messages::{self, Form, Messages};
 use crate::rig::{Rig, caught_up};
-use crate::Published;
 use anyhow::{Context as _, Result, ensure};
 use prost::Message as _;
 use std::ops::Range;

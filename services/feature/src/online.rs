@@ -271,29 +271,15 @@ impl Consumer {
         let _entered = span.enter();
         let said = events.iter().filter_map(|event| event.watermark).max();
         let with_rows = events.into_iter().filter(|event| event.has_rows).collect();
-        // What is refused here is refused by ingestion too, which writes the dead letter.
-        let batches = decode(&self.conform, &mut self.window, with_rows).batches;
-        let batch = concat_batches(&self.conform.schema(), &batches)?;
-        let (cleaned, _) = self.cleaner.apply(&batch)?;
-        let last = entries.last().map_or(0, Entry::seq);
-        let accepted = {
-            let mut state = self.state.write();
-            let unique = state.unique.entry(self.source.clone());
-            let unique = unique.or_insert_with(|| Memory::new(&self.rules, Memory::CAPACITY));
-            let accepted = self.rules.check(unique, &cleaned)?.accepted;
-            let pushed = state.engine.push(&self.source, &accepted)?;
-            let position = state.positions.entry(self.source.clone()).or_default();
-            position.seq = last;
-            if position.incarnation != incarnation {
-                incarnation.clone_into(&mut position.incarnation);
-            }
-            position.rows += accepted.num_rows() as u64;
-            position.late += pushed.late as u64;
-            position.watermark = position.watermark.max(said);
-            self.count(&accepted, pushed.late as u64, position.watermark);
-            accepted
-        };
-        span.record("rows", accepted.num_rows());
+        let mut slices = tidemill_intake::slices(&self.conform.schema(), with_rows);
+        let (last_slice, last) = (slices.pop().unwrap_or_default(), entries.last().map_or(0, Entry::seq));
+        let mut rows = 0;
+        for slice in slices {
+            let reached = slice.last().map_or(0, |event| event.message.seq);
+            rows += self.land(slice, (incarnation, reached), None)?;
+        }
+        rows += self.land(last_slice, (incarnation, last), said)?;
+        span.record("rows", rows);
         if said.is_some() {
             self.marks.send_modify(|marks| {
                 let mark = marks.entry(self.source.clone()).or_default();
@@ -302,9 +288,35 @@ impl Consumer {
         }
         Ok(())
     }
-}
 
-impl Consumer {
+    /// Applies events up to a place of the stream and returns the number of rows; what `said` holds from then on.
+    fn land(
+        &mut self,
+        events: Vec<Event<'_>>,
+        (incarnation, reached): (&str, u64),
+        said: Option<Millis>,
+    ) -> Result<usize, FeatureServiceError> {
+        // What is refused here is refused by ingestion too, which writes the dead letter.
+        let batches = decode(&self.conform, &mut self.window, events).batches;
+        let batch = concat_batches(&self.conform.schema(), &batches)?;
+        let (cleaned, _) = self.cleaner.apply(&batch)?;
+        let mut state = self.state.write();
+        let unique = state.unique.entry(self.source.clone());
+        let unique = unique.or_insert_with(|| Memory::new(&self.rules, Memory::CAPACITY));
+        let accepted = self.rules.check(unique, &cleaned)?.accepted;
+        let pushed = state.engine.push(&self.source, &accepted)?;
+        let position = state.positions.entry(self.source.clone()).or_default();
+        position.seq = reached;
+        if position.incarnation != incarnation {
+            incarnation.clone_into(&mut position.incarnation);
+        }
+        position.rows += accepted.num_rows() as u64;
+        position.late += pushed.late as u64;
+        position.watermark = position.watermark.max(said);
+        self.count(&accepted, pushed.late as u64, position.watermark);
+        Ok(accepted.num_rows())
+    }
+
     fn count(&self, accepted: &RecordBatch, late: u64, watermark: Option<Millis>) {
         let labels = [("source", self.source.as_str())];
         self.metrics.counter(names::FEATURE_EVENTS_APPLIED).add(&labels, accepted.num_rows() as u64);

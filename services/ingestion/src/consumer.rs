@@ -12,7 +12,7 @@ use tidemill_contracts::events::RawCommitted;
 use tidemill_contracts::events::notice::Fact;
 use tidemill_contracts::subjects;
 use tidemill_dataset::Table;
-use tidemill_intake::{CommitTrace, Committed, Intake, IntakeError, IntakeOptions};
+use tidemill_intake::{CommitTrace, Committed, Intake, IntakeError, IntakeOptions, Life};
 use tidemill_telemetry::names;
 use tidemill_types::{Classified, ProjectName, SourceName};
 use tokio_util::sync::CancellationToken;
@@ -31,9 +31,14 @@ pub fn raw_table_path(project: &ProjectName, source: &SourceName) -> String {
 }
 
 /// Runs until `stop`; passing failures of bus or store restart the intake from the table's cursor.
-pub(crate) async fn run(deps: Arc<Deps>, source: SourceName, stop: CancellationToken) -> Result<(), IngestionError> {
+pub(crate) async fn run(
+    deps: Arc<Deps>,
+    source: SourceName,
+    life: Life,
+    stop: CancellationToken,
+) -> Result<(), IngestionError> {
     loop {
-        match once(&deps, &source, stop.clone()).await {
+        match once(&deps, &source, &life, stop.clone()).await {
             Err(error) if error.is_transient() && !stop.is_cancelled() => {
                 warn!(%source, %error, "ingestion pauses and begins again at the table's cursor");
                 tokio::time::sleep(PAUSE).await;
@@ -43,7 +48,12 @@ pub(crate) async fn run(deps: Arc<Deps>, source: SourceName, stop: CancellationT
     }
 }
 
-async fn once(deps: &Arc<Deps>, source: &SourceName, stop: CancellationToken) -> Result<(), IngestionError> {
+async fn once(
+    deps: &Arc<Deps>,
+    source: &SourceName,
+    life: &Life,
+    stop: CancellationToken,
+) -> Result<(), IngestionError> {
     let project = &deps.spec.project;
     let declared = deps.spec.sources.get(source).ok_or_else(|| IngestionError::NoSource(source.to_string()))?;
     let conform = Conform::new(&declared.conform_schema())?;
@@ -56,6 +66,7 @@ async fn once(deps: &Arc<Deps>, source: &SourceName, stop: CancellationToken) ->
         commit_bytes: deps.options.commit_bytes,
         commit_age: deps.options.commit_age,
         dedupe_window: deps.options.dedupe_window,
+        life: life.clone(),
         trace: CommitTrace { span: commit_span, current: tidemill_telemetry::current_traceparent },
     };
     let done = match deps.bus.stream_state_if_any(&stream).await? {

@@ -33,6 +33,7 @@ impl IngestionError {
         use tidemill_dataset::Error as TableError;
         let of_one = match self {
             Self::Table(error) | Self::Intake(IntakeError::Table(error)) => !matches!(error, TableError::Storage(_)),
+            Self::Intake(IntakeError::LettersFull { .. }) => true,
             Self::Bus(_) | Self::Intake(_) => {
                 matches!(self.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Invalid)
             }

@@ -22,6 +22,7 @@ pub use upkeep::upkeep;
 
 use std::sync::Arc;
 use tidemill_bus::Bus;
+use tidemill_intake::Life;
 use tidemill_runtime::Teller;
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
@@ -60,9 +61,9 @@ impl Deps {
 pub async fn run(mut deps: Deps, stop: CancellationToken) -> Result<(), IngestionError> {
     let listener = deps.http.take();
     let deps = Arc::new(deps);
-    let mut tasks = JoinSet::new();
+    let (mut tasks, life) = (JoinSet::new(), Life::begin());
     for name in deps.spec.sources.keys() {
-        tasks.spawn(source::run(Arc::clone(&deps), name.clone(), stop.child_token()));
+        tasks.spawn(source::run(Arc::clone(&deps), name.clone(), life.clone(), stop.child_token()));
     }
     if let Some(listener) = listener {
         tasks.spawn(push::serve(Arc::clone(&deps), listener, stop.child_token()));

@@ -5,6 +5,7 @@ use crate::{Deps, all, consumer, notices, pull};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tidemill_intake::Life;
 use tidemill_telemetry::names;
 use tidemill_types::{Classified as _, Digest, SourceName};
 use tokio::task::JoinSet;
@@ -20,11 +21,16 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// A source whose books do not agree with its stream (messages that the bus lost, a stream that was deleted or made
 /// anew, a table with other columns) is halted with an alert and nothing of it is read or fetched until somebody has
 /// mended it; the other sources go on.
-pub(crate) async fn run(deps: Arc<Deps>, name: SourceName, stop: CancellationToken) -> Result<(), IngestionError> {
+pub(crate) async fn run(
+    deps: Arc<Deps>,
+    name: SourceName,
+    life: Life,
+    stop: CancellationToken,
+) -> Result<(), IngestionError> {
     let halted = deps.metrics.gauge(names::INGESTION_HALTED).with(&[("source", name.as_str())]);
     let mut known = String::new();
     loop {
-        let mut running = pin!(once(&deps, &name, stop.child_token()));
+        let mut running = pin!(once(&deps, &name, &life, stop.child_token()));
         let ended = match tokio::time::timeout(SETTLED, &mut running).await {
             Ok(ended) => ended,
             Err(_) => {
@@ -51,12 +57,12 @@ pub(crate) async fn run(deps: Arc<Deps>, name: SourceName, stop: CancellationTok
     }
 }
 
-async fn once(deps: &Arc<Deps>, name: &SourceName, stop: CancellationToken) -> Result<(), IngestionError> {
+async fn once(deps: &Arc<Deps>, name: &SourceName, life: &Life, stop: CancellationToken) -> Result<(), IngestionError> {
     let mut pulling = JoinSet::new();
     if let Some(declared) = deps.spec.sources.get(name).filter(|declared| declared.from.is_some()) {
         pulling.spawn(pull::run(Arc::clone(deps), name.clone(), declared.clone(), stop.clone()));
     }
-    let consuming = consumer::run(Arc::clone(deps), name.clone(), stop.clone());
+    let consuming = consumer::run(Arc::clone(deps), name.clone(), life.clone(), stop.clone());
     // An alarm does not wait for what is being fetched: dropping the puller ends it, as a crash would.
     tokio::try_join!(consuming, all(pulling, &stop)).map(|_| ())
 }

@@ -10,7 +10,7 @@ use tidemill_conform::{Conform, Extra};
 use tidemill_contracts::events::AlertRaised;
 use tidemill_contracts::subjects;
 use tidemill_dataset::Table;
-use tidemill_intake::{CommitTrace, Committed, Intake, IntakeOptions};
+use tidemill_intake::{CommitTrace, Committed, Intake, IntakeOptions, Life};
 use tidemill_runtime::Teller;
 use tidemill_telemetry::names;
 use tidemill_types::{Classified, DeploymentName, Digest, ErrorKind, SourceName};
@@ -44,8 +44,8 @@ async fn open_since(deps: &Role, since: LogSince) -> Result<(Conform, Table), Mo
     Ok((conform, table))
 }
 
-/// Runs until `stop`; passing failures, and the stream not being there before the first prediction, are waited out. While
-/// table and stream disagree, the log alone is halted, with an alert.
+/// Runs until `stop`; passing failures, and the stream not being there before the first prediction, are waited out. What
+/// a person has to mend halts the log alone, with an alert.
 pub(crate) async fn run(
     deps: Arc<Role>,
     conform: Conform,
@@ -53,16 +53,16 @@ pub(crate) async fn run(
     committed: Arc<Notify>,
     stop: CancellationToken,
 ) -> Result<(), MonitoringError> {
-    let mut known = String::new();
+    let (mut known, life) = (String::new(), Life::begin());
     loop {
         let mut pause = PAUSE;
-        match once(&deps, &conform, &table, &committed, stop.clone()).await {
+        match once(&deps, &conform, &table, (&*committed, &life), stop.clone()).await {
             Err(error) if stop.is_cancelled() && error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => debug!(%error, "nothing was predicted yet"),
             Err(error) if error.is_transient() && !stop.is_cancelled() => {
                 warn!(%error, "the prediction log pauses and begins again at the table's cursor");
             }
-            Err(error) if error.kind() == ErrorKind::Corrupt && !stop.is_cancelled() => {
+            Err(error) if halts(error.kind()) && !stop.is_cancelled() => {
                 let text = format!("{}: {error}", error.code());
                 if text != known {
                     tracing::error!("the prediction log is halted: {text}");
@@ -76,6 +76,11 @@ pub(crate) async fn run(
         // Returning early on stop would lose the last pass, so only the wait is cut short.
         let _ = tokio::time::timeout(pause, stop.cancelled()).await;
     }
+}
+
+/// Table and stream disagree, or what is refused cannot be set aside: a person is needed, and the other parts go on.
+fn halts(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Corrupt | ErrorKind::Overloaded)
 }
 
 /// Tells the others; an alert that cannot be sent is in the log all the same.
@@ -109,7 +114,7 @@ async fn once(
     deps: &Role,
     conform: &Conform,
     table: &Table,
-    committed: &Notify,
+    (committed, life): (&Notify, &Life),
     stop: CancellationToken,
 ) -> Result<(), MonitoringError> {
     let (project, deployment) = (&deps.spec.project, &deps.spec.serve.deployment);
@@ -119,6 +124,7 @@ async fn once(
         commit_bytes: deps.options.commit_bytes,
         commit_age: deps.options.commit_age,
         dedupe_window: deps.options.dedupe_window,
+        life: life.clone(),
         trace: CommitTrace { span: commit_span, current: tidemill_telemetry::current_traceparent },
     };
     tidemill_intake::mend(&deps.bus, &deps.storage, table.path(), &options.stream).await?;

@@ -8,6 +8,7 @@ use tidemill_contracts::events::{ProjectApplied, notice};
 use tidemill_contracts::subjects;
 use tidemill_features::Plan;
 use tidemill_runtime::Teller;
+use tidemill_runtime::config::Size;
 use tidemill_spec::Spec;
 use tidemill_types::Digest;
 
@@ -55,10 +56,10 @@ fn nothing_applied() -> Error {
 /// Checks a spec and puts it in force: streams first, then the text under its digest, then the pointer, then a notice.
 ///
 /// Repeating it changes nothing.
-pub(crate) async fn apply(bus: &Bus, text: &str) -> Result<Applied> {
+pub(crate) async fn apply(bus: &Bus, text: &str, letters: Size) -> Result<Applied> {
     let spec = check(text)?;
     let digest = spec.digest();
-    streams::ensure(bus, &spec).await?;
+    streams::ensure(bus, &spec, letters).await?;
     let kv = bucket(bus).await?;
     let key = spec.project.to_string();
     let before = kv.get(&key).await?.and_then(|entry| entry.value);

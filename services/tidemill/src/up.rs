@@ -99,10 +99,10 @@ pub(crate) async fn start(
     let name = if roles.len() == 1 { format!("tidemill-{}", roles[0]) } else { "tidemill".to_owned() };
     let bus = open_bus(&config, &bus_url, &name).await?;
     let spec = match spec_text {
-        Some(text) => projects::apply(&bus, &text).await?.spec,
+        Some(text) => projects::apply(&bus, &text, config.bus.dead_letters).await?.spec,
         None => {
             let spec = projects::in_force(&bus, &config.project).await?;
-            streams::ensure(&bus, &spec).await?;
+            streams::ensure(&bus, &spec, config.bus.dead_letters).await?;
             spec
         }
     };

@@ -162,7 +162,7 @@ fn a_page_is_shown_and_a_wrong_code_is_answered_with_near_ones() {
     let output = explain(&["TM0409"]);
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text.starts_with("TM1514: ") && text.contains("TM0404"), "{text}");
+    assert!(text.starts_with("TM1514: ") && text.contains("TM0407"), "{text}");
 
     let output = explain(&["what"]);
     assert_eq!(output.status.code(), Some(2));

@@ -37,6 +37,11 @@ pub const DEAD_STREAM: &str = "tm-dead-stream";
 pub const DEAD_SEQ: &str = "tm-dead-seq";
 /// Row inside the message, when only a row was bad.
 pub const DEAD_ROW: &str = "tm-dead-row";
+/// What a dead letter holds: [`DEAD_BODY_ROW`], or absent for the message as it came. Letters of earlier versions hold
+/// the message also where only a row was bad.
+pub const DEAD_BODY: &str = "tm-dead-body";
+/// Value of [`DEAD_BODY`]: the refused row alone, cut out of a message that may have had others.
+pub const DEAD_BODY_ROW: &str = "row";
 /// Number of the dead letter whose event this is, published again.
 pub const REPLAY_OF: &str = "tm-replay-of";
 

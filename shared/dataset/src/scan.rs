@@ -75,7 +75,8 @@ impl Table {
     }
 
     /// Starts a scan over files, in the order given; `None` for `columns` means all.
-    pub(crate) fn scan_files(&self, files: &[DataFile], columns: Option<&[&str]>) -> Scan {
+    #[must_use]
+    pub fn scan_files(&self, files: &[DataFile], columns: Option<&[&str]>) -> Scan {
         let files = files.iter().cloned().collect();
         let columns = columns.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
         Scan { table: self.clone(), files, columns, between: None, helper: false, reader: None }

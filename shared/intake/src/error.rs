@@ -82,6 +82,17 @@ pub enum IntakeError {
         /// What is known of the one before.
         from: String,
     },
+    /// What is refused cannot be set aside.
+    #[error(
+        "the dead letters are full, so no event of table {table} can be refused and its source waits: {reason}. Raise \
+         bus.dead_letters and apply the project again, or purge old letters"
+    )]
+    LettersFull {
+        /// The table.
+        table: String,
+        /// The server's words.
+        reason: String,
+    },
     /// A head that is no head.
     #[error("head of table {table} is damaged: {reason}")]
     BadHead {
@@ -103,6 +114,7 @@ impl Classified for IntakeError {
             | Self::BadHead { .. }
             | Self::MadeAnew { .. } => ErrorKind::Corrupt,
             Self::Gone { .. } => ErrorKind::NotFound,
+            Self::LettersFull { .. } => ErrorKind::Overloaded,
         }
     }
 
@@ -116,7 +128,8 @@ impl Classified for IntakeError {
             // 404 is a letter, not an error.
             Self::Gone { .. } => Code(405),
             Self::MadeAnew { .. } => Code(406),
-            Self::Lost { .. } => Code(407),
+            Self::LettersFull { .. } => Code(407),
+            Self::Lost { .. } => Code(408),
         }
     }
 

@@ -22,6 +22,9 @@ pub(crate) const NAMES: [&str; 10] = [
     headers::WATERMARK,
 ];
 
+/// Longest identity: it stands in every row of the message.
+const IDENTITY_BYTES: usize = 4_096;
+
 /// A message with what its headers say, read once: looking a header up costs more than reading them all.
 ///
 /// The same event is the same here whether its attributes are headers (binary mode) or stand in the body with its data
@@ -102,6 +105,11 @@ impl<'a> Event<'a> {
             if let Some(value) = value {
                 cloud::check_name(name, value)?;
             }
+        }
+        let lengths = [&attributes.source, &attributes.id].map(|value| value.as_ref().map_or(0, |value| value.len()));
+        if lengths.iter().sum::<usize>() > IDENTITY_BYTES {
+            let what = format!("source and id are longer than {IDENTITY_BYTES} bytes together");
+            return Err(Reject::whole(reject::BAD_ATTRIBUTE, what, "id"));
         }
         let identity = match (&attributes.source, &attributes.id) {
             (Some(source), Some(id)) => [source, "#", id].concat(),

@@ -1,7 +1,10 @@
 //! Decides what the messages of one commit amount to. Pure: no bus, no table.
 
+use crate::binary;
+use crate::cut::{is_one_object, rows_alone};
 use crate::dedupe::Window;
 use crate::event::Event;
+use crate::weight::{SLICE, Scales};
 use crate::writer::signed;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::Int64Type;
@@ -9,10 +12,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::num::NonZero;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::thread;
-use tidemill_bus::Message;
+use tidemill_bus::{Headers, Message};
 use tidemill_conform::reject::BATCH_FULL;
 use tidemill_conform::{Conform, MessageIn, Reject};
+use tidemill_contracts::headers::CONTENT_TYPE;
 use tidemill_dataset::VersionAdds;
 use tidemill_types::{Millis, columns};
 
@@ -62,8 +67,20 @@ pub(crate) struct Refusal {
     pub(crate) code: String,
     pub(crate) reason: String,
     pub(crate) position: String,
+    /// The refused row alone, or the message where it is its own row or nobody can tell rows.
     pub(crate) body: Bytes,
-    pub(crate) headers: Vec<(String, String)>,
+    /// Whether the body was cut out of a message that may have other rows.
+    pub(crate) is_cut: bool,
+    /// Headers of the message, shared by the refusals of its rows.
+    pub(crate) headers: Arc<Headers>,
+}
+
+impl Refusal {
+    /// Bytes of its letter, roughly.
+    fn bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        size_of::<Self>() + self.body.len() + self.reason.len() + self.position.len() + headers
+    }
 }
 
 /// What one commit will hold.
@@ -99,34 +116,54 @@ impl Gathered {
         self.last_stored = None;
     }
 
-    /// Takes messages in sequence order; `poison` ones are refused without being looked at.
-    pub(crate) fn take(
+    /// Notes a message that is refused without being looked at.
+    pub(crate) fn poison(&mut self, message: &Message) {
+        self.reach(message);
+        let reason = "this message ended the process twice while it was decoded".to_owned();
+        self.refuse(Refusal {
+            seq: signed(message.seq),
+            row: None,
+            code: "TM0404".to_owned(),
+            reason,
+            position: String::new(),
+            body: message.payload.clone(),
+            is_cut: false,
+            headers: Arc::new(message.headers.clone()),
+        });
+    }
+
+    /// Takes messages in sequence order: as many as may be decoded together, at least one. Returns their number.
+    pub(crate) fn take<'m>(
         &mut self,
         conform: &Conform,
         window: &mut Window,
-        messages: &[Message],
-        poison: impl Fn(i64) -> bool,
-    ) {
-        let mut events = Vec::with_capacity(messages.len());
+        messages: impl IntoIterator<Item = &'m Message>,
+    ) -> usize {
+        let scales = Scales::new(&conform.schema());
+        let (mut events, mut taken, mut weight) = (Vec::new(), 0, 0);
         for message in messages {
-            self.last_seq = Some(signed(message.seq));
-            self.last_stored = Some(message.published_at);
-            // Before its envelope is read.
-            if poison(signed(message.seq)) {
-                self.refuse(message, None, "TM0404", "this message ended the process twice while it was decoded", "");
-                continue;
-            }
             let event = Event::of(message);
+            weight += scales.weigh(&event);
+            if weight > SLICE && taken > 0 {
+                break;
+            }
+            taken += 1;
+            self.reach(message);
             self.note_headers(&event);
-            if !event.has_rows {
-                self.counts.watermarks += 1;
-            } else {
+            if event.has_rows {
                 events.push(event);
+            } else {
+                self.counts.watermarks += 1;
             }
         }
+        self.land(conform, window, events);
+        taken
+    }
+
+    fn land(&mut self, conform: &Conform, window: &mut Window, events: Vec<Event<'_>>) {
         let decoded = decode(conform, window, events);
-        for (message, reject) in decoded.refused {
-            self.refuse(message, reject.row, &reject.code.to_string(), &reject.reason, &reject.position);
+        for of_one in decoded.refused.chunk_by(|(one, _), (other, _)| one.seq == other.seq) {
+            self.refuse_each(of_one);
         }
         for batch in decoded.batches {
             self.counts.rows += batch.num_rows() as u64;
@@ -149,17 +186,52 @@ impl Gathered {
         }
     }
 
-    fn refuse(&mut self, message: &Message, row: Option<u32>, code: &str, reason: &str, position: &str) {
+    fn reach(&mut self, message: &Message) {
+        self.last_seq = Some(signed(message.seq));
+        self.last_stored = Some(message.published_at);
+    }
+
+    /// Refuses rows of one message, or the message: what its other rows hold is no part of their letters.
+    fn refuse_each(&mut self, of_one: &[(&Message, Reject)]) {
+        let Some((message, _)) = of_one.first() else { return };
+        let rows: Option<Vec<usize>> =
+            of_one.iter().map(|(_, reject)| reject.row.and_then(|row| usize::try_from(row).ok())).collect();
+        let flat = binary((*message).clone());
+        let cut = rows.filter(|_| !is_one_object(&flat)).and_then(|rows| rows_alone(&flat, &rows).ok());
+        let (headers, mut bodies) = match cut {
+            Some((media, bodies)) => {
+                let mut headers = flat.headers;
+                // A media type is a sound value.
+                let _ = headers.set(CONTENT_TYPE, media);
+                (headers, Some(bodies.into_iter()))
+            }
+            None => (message.headers.clone(), None),
+        };
+        let (headers, is_cut) = (Arc::new(headers), bodies.is_some());
+        for (at, (_, reject)) in of_one.iter().enumerate() {
+            let body = match &mut bodies {
+                Some(bodies) => bodies.next().unwrap_or_default(),
+                None if at == 0 => message.payload.clone(),
+                // It stands in the letter before.
+                None => Bytes::new(),
+            };
+            self.refuse(Refusal {
+                seq: signed(message.seq),
+                row: reject.row,
+                code: reject.code.to_string(),
+                reason: reject.reason.clone(),
+                position: reject.position.clone(),
+                body,
+                is_cut,
+                headers: Arc::clone(&headers),
+            });
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
         self.counts.dead += 1;
-        self.refusals.push(Refusal {
-            seq: signed(message.seq),
-            row,
-            code: code.to_owned(),
-            reason: reason.to_owned(),
-            position: position.to_owned(),
-            body: message.payload.clone(),
-            headers: message.headers.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-        });
+        self.bytes += refusal.bytes();
+        self.refusals.push(refusal);
     }
 }
 
@@ -266,4 +338,76 @@ fn run_here(conform: &Conform, events: &[Event<'_>]) -> Vec<Landed> {
         return halves;
     }
     vec![landed]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::tests::message;
+    use arrow::array::{ArrayRef, StringArray, TimestampMillisecondArray};
+    use arrow::datatypes::DataType;
+    use tidemill_conform::{ColumnDef, ConformSchema};
+    use tidemill_contracts::headers;
+
+    fn conform() -> Conform {
+        let column = |name: &str, data_type| ColumnDef { name: name.to_owned(), data_type, nullable: false };
+        let columns = vec![column("at", Millis::arrow_type()), column("text", DataType::Utf8)];
+        Conform::new(&ConformSchema { columns, event_time: "at".to_owned(), known_at: None }).unwrap()
+    }
+
+    fn numbered(mut message: Message, seq: u64) -> Message {
+        message.seq = seq;
+        message
+    }
+
+    #[test]
+    fn bombs_are_decoded_a_few_at_a_time_and_small_messages_together() {
+        let (conform, mut window) = (conform(), Window::new(100));
+        let at: ArrayRef = Arc::new(TimestampMillisecondArray::from_iter_values(0..1_000).with_timezone("UTC"));
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n("x".repeat(30_000), 1_000)));
+        let rows = RecordBatch::try_from_iter([("at", at), ("text", texts)]).unwrap();
+        let mut bomb = message(&[("content-type", headers::ARROW_STREAM)], "");
+        bomb.payload = tidemill_conform::encode_stream(&[rows]).unwrap().into();
+        assert!(bomb.payload.len() < 100_000);
+        let bombs: Vec<Message> = (1..=8).map(|seq| numbered(bomb.clone(), seq)).collect();
+        let mut rest = bombs.as_slice();
+        while !rest.is_empty() {
+            let mut gathered = Gathered::default();
+            let taken = gathered.take(&conform, &mut window, rest);
+            assert!(taken >= 1 && gathered.bytes <= SLICE, "{taken} came to {} bytes", gathered.bytes);
+            rest = &rest[taken..];
+            assert_eq!(gathered.last_seq, Some(8 - i64::try_from(rest.len()).unwrap()));
+        }
+        let small = message(&[("content-type", headers::JSON)], r#"{"at":1,"text":"small"}"#);
+        let all: Vec<Message> = (9..4_105).map(|seq| numbered(small.clone(), seq)).collect();
+        let mut gathered = Gathered::default();
+        assert_eq!(gathered.take(&conform, &mut window, &all), 4_096, "{:?}", gathered.counts);
+        assert_eq!(gathered.batches.len(), 1);
+    }
+
+    #[test]
+    fn a_refused_row_is_kept_alone_and_counts_towards_the_commit() {
+        let long = "y".repeat(100_000);
+        let body = format!(r#"[{{"at":1,"text":"{long}"}},{{"at":1}},7,{{"at":1,"text":"{long}"}}]"#);
+        let message = message(&[("Content-Type", "Application/JSON"), ("x-of", "it")], &body);
+        let mut gathered = Gathered::default();
+        assert_eq!(gathered.take(&conform(), &mut Window::new(100), [&message]), 1);
+        let [one, two] = gathered.refusals.as_slice() else { panic!("{:?}", gathered.refusals) };
+        assert_eq!((&one.body[..], &two.body[..], two.row), (&br#"{"at":1}"#[..], &b"7"[..], Some(2)));
+        assert!(one.is_cut && two.is_cut);
+        assert_eq!((one.headers.get("content-type"), one.headers.get("x-of")), (Some(headers::JSON), Some("it")));
+        let rows: usize = gathered.batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        assert_eq!(gathered.bytes, rows + one.bytes() + two.bytes());
+    }
+
+    #[test]
+    fn a_message_that_is_its_own_row_or_none_is_kept_as_it_came() {
+        for (media, body) in [(headers::JSON, r#" {"at":1}"#), (headers::JSON, "{"), ("text/csv", "1,2")] {
+            let message = message(&[("content-type", media)], body);
+            let mut gathered = Gathered::default();
+            gathered.take(&conform(), &mut Window::new(100), [&message]);
+            let [one] = gathered.refusals.as_slice() else { panic!("{:?}", gathered.refusals) };
+            assert_eq!((&one.body, one.is_cut, &*one.headers), (&message.payload, false, &message.headers));
+        }
+    }
 }

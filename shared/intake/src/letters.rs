@@ -1,4 +1,4 @@
-//! Dead letters: the original bytes with code, reason and position.
+//! Dead letters: the refused row or message with code, reason and position.
 
 use crate::gather::Refusal;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ pub(crate) fn letter(
 ) -> Result<Outgoing, tidemill_bus::Error> {
     let row = refusal.row.map(|row| format!(":{row}")).unwrap_or_default();
     let mut all = Headers::new();
-    for (name, value) in &refusal.headers {
+    for (name, value) in refusal.headers.iter() {
         // Headers of the server and the deduplication id of the original must not be sent again.
         if name.to_ascii_lowercase().starts_with("nats-") {
             continue;
@@ -35,6 +35,9 @@ pub(crate) fn letter(
     all.set(headers::DEAD_SEQ, &refusal.seq.to_string())?;
     if let Some(row) = refusal.row {
         all.set(headers::DEAD_ROW, &row.to_string())?;
+    }
+    if refusal.is_cut {
+        all.set(headers::DEAD_BODY, headers::DEAD_BODY_ROW)?;
     }
     let mut body = refusal.body.clone();
     let size: usize = all.iter().map(|(name, value)| name.len() + value.len() + 4).sum();

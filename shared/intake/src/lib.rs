@@ -11,6 +11,7 @@
 //! tombstone; nothing is skipped silently.
 
 mod binary;
+mod cut;
 mod dedupe;
 mod error;
 mod event;
@@ -20,14 +21,18 @@ mod head;
 mod letters;
 mod mend;
 mod reading;
+mod weight;
 mod writer;
 
 pub use binary::binary;
+pub use cut::{is_one_object, rows_alone};
 pub use dedupe::Window;
 pub use error::IntakeError;
 pub use event::Event;
 pub use gather::{COUNTS_KEY, Counts, Decoded, Gathered, decode};
+pub use guard::Life;
 pub use head::{Head, accept_stream, is_accepted};
 pub use mend::mend;
 pub use reading::known_ids;
+pub use weight::slices;
 pub use writer::{CommitTrace, Committed, Intake, IntakeOptions, TRACEPARENT_KEY, WATERMARK_KEY};

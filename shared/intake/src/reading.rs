@@ -7,14 +7,15 @@ use crate::guard::Guard;
 use crate::writer::{IntakeOptions, signed};
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use tidemill_bus::{Entry, Message, OrderedReader};
+use tidemill_bus::{Entry, OrderedReader};
 use tidemill_conform::Conform;
 use tidemill_dataset::{DataFile, Error, Snapshot, Table};
 use tidemill_types::columns;
 use tokio_util::sync::CancellationToken;
 
-/// Payload taken at once: compressed columns unfold tenfold, and are held twice while they are put together.
+/// Payload taken at once. What of it is decoded together is less where it unfolds to more.
 const PULL_BYTES: usize = 1 << 20;
 /// Messages asked for at once.
 const PULL_MESSAGES: usize = 4_096;
@@ -36,6 +37,8 @@ pub(crate) struct Reading {
     pub(crate) window: Window,
     pub(crate) conform: Conform,
     pub(crate) options: IntakeOptions,
+    /// Taken from the stream and not decoded yet: what a commit has no room for waits for the next.
+    pub(crate) pending: VecDeque<Entry>,
 }
 
 impl Reading {
@@ -47,70 +50,67 @@ impl Reading {
     ) -> Result<Due, IntakeError> {
         let mut gathered = Gathered::default();
         while !stop.is_cancelled() {
-            // As soon as there is anything: a commit is due a while after its first message.
-            let most = PULL_BYTES.min(self.options.commit_bytes);
-            let entries = self.reader.next_ready(PULL_MESSAGES, most, PULL_WAIT).await?;
-            if entries.is_empty() {
-                continue;
+            if self.pending.is_empty() {
+                // As soon as there is anything: a commit is due a while after its first message.
+                let most = PULL_BYTES.min(self.options.commit_bytes);
+                self.pending.extend(self.reader.next_ready(PULL_MESSAGES, most, PULL_WAIT).await?);
+                if self.pending.is_empty() {
+                    continue;
+                }
             }
             let began = Instant::now();
-            self.take(&mut gathered, guard.as_deref_mut(), entries).await?;
+            self.take(&mut gathered, guard.as_deref_mut()).await?;
             while gathered.bytes < self.options.commit_bytes && !stop.is_cancelled() {
                 let left = self.options.commit_age.saturating_sub(began.elapsed());
                 if left.is_zero() {
                     break;
                 }
                 let room = (self.options.commit_bytes - gathered.bytes).min(PULL_BYTES);
-                let entries = self.reader.next_batch(PULL_MESSAGES, room, left.min(PULL_WAIT)).await?;
-                self.take(&mut gathered, guard.as_deref_mut(), entries).await?;
+                self.pending.extend(self.reader.next_batch(PULL_MESSAGES, room, left.min(PULL_WAIT)).await?);
+                self.take(&mut gathered, guard.as_deref_mut()).await?;
             }
             return Ok(Due { gathered, began });
         }
         Ok(Due { gathered, began: Instant::now() })
     }
 
-    async fn take(
-        &mut self,
-        gathered: &mut Gathered,
-        guard: Option<&mut Guard>,
-        entries: Vec<Entry>,
-    ) -> Result<(), IntakeError> {
+    /// Decodes what is pending, a slice at a time, until the commit is full.
+    async fn take(&mut self, gathered: &mut Gathered, guard: Option<&mut Guard>) -> Result<(), IntakeError> {
         if let Some(guard) = guard {
-            return self.take_carefully(gathered, guard, entries).await;
+            return self.take_carefully(gathered, guard).await;
         }
-        let mut messages: Vec<Message> = Vec::with_capacity(entries.len());
-        for entry in entries {
-            match entry {
-                Entry::Message(message) => messages.push(message),
+        while gathered.bytes < self.options.commit_bytes
+            && let Some(first) = self.pending.front()
+        {
+            let taken = match first {
                 Entry::Tombstone { seq } => {
-                    gathered.take(&self.conform, &mut self.window, &messages, |_| false);
-                    messages.clear();
-                    gathered.tombstone(signed(seq));
+                    gathered.tombstone(signed(*seq));
+                    1
                 }
-            }
+                Entry::Message(_) => {
+                    let messages = self.pending.iter().map_while(Entry::message);
+                    gathered.take(&self.conform, &mut self.window, messages)
+                }
+            };
+            self.pending.drain(..taken);
         }
-        gathered.take(&self.conform, &mut self.window, &messages, |_| false);
         Ok(())
     }
 
     /// One message at a time, each announced, as after a crash loop.
-    async fn take_carefully(
-        &mut self,
-        gathered: &mut Gathered,
-        guard: &mut Guard,
-        entries: Vec<Entry>,
-    ) -> Result<(), IntakeError> {
-        for entry in entries {
+    async fn take_carefully(&mut self, gathered: &mut Gathered, guard: &mut Guard) -> Result<(), IntakeError> {
+        while gathered.bytes < self.options.commit_bytes
+            && let Some(entry) = self.pending.pop_front()
+        {
             let seq = signed(entry.seq());
-            let Entry::Message(message) = entry else {
-                gathered.tombstone(seq);
-                continue;
-            };
-            let poison = guard.is_poison(seq);
-            if !poison {
-                guard.announce(seq).await?;
+            match entry {
+                Entry::Tombstone { .. } => gathered.tombstone(seq),
+                Entry::Message(message) if guard.is_poison(seq) => gathered.poison(&message),
+                Entry::Message(message) => {
+                    guard.announce(seq).await?;
+                    gathered.take(&self.conform, &mut self.window, [&message]);
+                }
             }
-            gathered.take(&self.conform, &mut self.window, &[message], |_| poison);
         }
         guard.survived().await
     }
@@ -144,7 +144,8 @@ pub async fn known_ids(table: &Table, snapshot: &Snapshot, capacity: usize, befo
 /// Ids of the newest messages of a file before a sequence, oldest first. Its rows may stand in the order of event time.
 async fn newest_ids(table: &Table, file: DataFile, capacity: usize, before: i64) -> Result<Vec<String>, Error> {
     let mut found: Vec<(i64, String)> = Vec::new();
-    for batch in table.read_files(&[file], Some(&[columns::SEQ, columns::EVENT_ID])).await? {
+    let mut scan = table.scan_files(&[file], Some(&[columns::SEQ, columns::EVENT_ID]));
+    while let Some(batch) = scan.next().await? {
         let (sequences, ids) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_string::<i32>());
         for (sequence, id) in sequences.values().iter().zip(ids.iter().flatten()) {
             let is_new = found.last().is_none_or(|(last, known)| last != sequence || known != id);

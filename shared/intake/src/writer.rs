@@ -2,14 +2,14 @@
 
 use crate::error::IntakeError;
 use crate::gather::{COUNTS_KEY, Counts, Gathered, Refusal};
-use crate::guard::Guard;
+use crate::guard::{Guard, Life};
 use crate::head::{Head, Heads, Known, Standing, is_accepted};
 use crate::letters::letter;
 use crate::reading::{Due, Reading, known_ids};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::time::Duration;
-use tidemill_bus::{BatchPublisher, Bus, OrderedReader, Place};
+use tidemill_bus::{BatchPublisher, Bus, Error as BusError, MAX_ATOMIC_MESSAGES, OrderedReader, Place};
 use tidemill_conform::Conform;
 use tidemill_dataset::{CommitError, Snapshot, Table};
 use tidemill_types::Millis;
@@ -23,6 +23,9 @@ pub const TRACEPARENT_KEY: &str = "tidemill.traceparent";
 
 /// Noted instead of a time that nobody knows, as when the last sequence is one that the stream no longer has.
 const UNKNOWN: i64 = -1;
+
+/// An announcement of another process that stands so long is that of one which ended: no message takes as long to decode.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How commits are traced: supplied from above, because trace contexts are known to the telemetry crate only.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,8 @@ pub struct IntakeOptions {
     pub commit_age: Duration,
     /// Messages in the dedupe window.
     pub dedupe_window: usize,
+    /// The process, or the part of it that starts and ends as one: who begins again within it has not died.
+    pub life: Life,
     /// How commits are traced.
     pub trace: CommitTrace,
 }
@@ -106,8 +111,8 @@ impl Intake {
     /// Runs until `stop`, then commits what is in hand. `on_commit` is told of every commit after it is durable.
     ///
     /// # Errors
-    /// A lost stream or its tail, a stream made anew, expired messages, or a bus or table that does not come back. Everything else is
-    /// handled here: conflicts are dropped and replayed, bad rows are dead-lettered.
+    /// A lost stream or its tail, a stream made anew, expired messages, full dead letters, or a bus or table that does not
+    /// come back. Everything else is handled here: conflicts are dropped and replayed, bad rows are dead-lettered.
     pub async fn run<F, Fut>(self, stop: CancellationToken, mut on_commit: F) -> Result<(), IntakeError>
     where
         F: FnMut(Committed) -> Fut + Send,
@@ -116,17 +121,23 @@ impl Intake {
         let (mut reading, mut books) = self.begin(None).await?;
         let mut ready: Option<Due> = None;
         loop {
+            let is_careful = books.guard.careful();
             let due = match ready.take() {
                 Some(due) => due,
-                None if books.guard.careful() => reading.next(Some(&mut books.guard), &stop).await?,
-                None => reading.next(None, &stop).await?,
+                None => reading.next(Some(&mut books.guard).filter(|_| is_careful), &stop).await?,
             };
             if due.gathered.is_empty() {
                 // Reading returns nothing only when it was stopped.
                 return books.guard.passed(books.cursor).await;
             }
-            ready = self.settle_and_read_on(&mut books, &mut reading, due, &stop, &mut on_commit).await?;
-            if ready.is_none() {
+            let is_newest = if is_careful {
+                // Nothing is decoded unannounced before a commit stands.
+                self.settle(&mut books, due, &mut on_commit).await?
+            } else {
+                ready = self.settle_and_read_on(&mut books, &mut reading, due, &stop, &mut on_commit).await?;
+                ready.is_some()
+            };
+            if !is_newest {
                 warn!(stream = %self.options.stream, "another writer committed; reloading and going on at its cursor");
                 (reading, books) = self.begin(Some(books.guard)).await?;
             }
@@ -236,8 +247,8 @@ impl Intake {
         let reader = OrderedReader::open(&self.bus, stream, start).await?.after(last);
         let guard = match running {
             None => {
-                let key = format!("guard.{stream}");
-                Guard::start(self.heads.bucket(), key, done).await?
+                let life = self.options.life.clone();
+                Guard::start(self.heads.bucket(), stream, life, done, PATIENCE).await?
             }
             Some(mut guard) => {
                 guard.moved(done);
@@ -247,19 +258,21 @@ impl Intake {
         info!(stream, table = %self.table.path(), done, "reading on");
         let (conform, options) = (self.conform.clone(), self.options.clone());
         let window = known_ids(&self.table, &snapshot, options.dedupe_window, i64::MAX).await?;
-        let reading = Reading { reader, window, conform, options };
+        let reading = Reading { reader, window, conform, options, pending: VecDeque::new() };
         Ok((reading, Books { snapshot, incarnation, made, guard, cursor: done }))
     }
 
     /// Writes refusals to the dead letters; durable when it returns, and the same again after a crash.
     async fn bury(&self, incarnation: &str, refusals: &[Refusal]) -> Result<(), IntakeError> {
-        if refusals.is_empty() {
-            return Ok(());
-        }
         let (subject, most) = (self.options.dead_subject.as_str(), self.bus.max_payload());
-        let letters = refusals.iter().map(|refusal| letter(subject, most, incarnation, refusal));
-        let letters = letters.collect::<Result<Vec<_>, tidemill_bus::Error>>()?;
-        BatchPublisher::new(&self.bus).publish(&letters).await?;
+        let publisher = BatchPublisher::new(&self.bus);
+        for some in refusals.chunks(MAX_ATOMIC_MESSAGES) {
+            let letters = some.iter().map(|refusal| letter(subject, most, incarnation, refusal));
+            publisher.publish(&letters.collect::<Result<Vec<_>, _>>()?).await.map_err(|error| match error {
+                BusError::Full(reason) => IntakeError::LettersFull { table: self.table.path().to_owned(), reason },
+                other => other.into(),
+            })?;
+        }
         Ok(())
     }
 

@@ -47,6 +47,17 @@ impl Victim {
         self.child.id()
     }
 
+    /// Largest resident memory so far, in bytes.
+    ///
+    /// # Errors
+    /// When it has been waited for, or the system does not tell.
+    pub fn peak_bytes(&self) -> Result<u64> {
+        let pid = self.pid().context("the process has ended")?;
+        let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1_024)
+    }
+
     /// SIGKILL (`kill -9`), and waits until the process is gone.
     ///
     /// # Errors

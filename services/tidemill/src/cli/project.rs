@@ -158,7 +158,7 @@ async fn apply(target: &Target, out: Output, file: &Path) -> Result<u8> {
     // What is wrong with the text is said before anything is connected.
     projects::check(&text).map_err(Error::in_file(file, &text))?;
     let bus = target.bus().await?;
-    let applied = projects::apply(&bus, &text).await?;
+    let applied = projects::apply(&bus, &text, target.config.bus.dead_letters).await?;
     out.record(&json!({
         "project": applied.spec.project,
         "digest": applied.digest,

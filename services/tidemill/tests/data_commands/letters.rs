@@ -5,7 +5,7 @@ use prost::Message as _;
 use serde_json::Value;
 use std::process::Output;
 use std::time::Duration;
-use tidemill_bus::OrderedReader;
+use tidemill_bus::{Headers, OrderedReader};
 use tidemill_contracts::events::{Notice, notice::Fact};
 use tidemill_contracts::subjects;
 
@@ -50,7 +50,9 @@ async fn letters_are_mended_replayed_once_and_put_aside_with_a_reason() {
     assert_eq!((&shown["body"], shown["became"]["by"].as_str()), (&before, Some("ann")));
     assert_eq!(shown["became"]["event_seq"], made[0]["event_seq"]);
 
-    // The refused row of an accepted message, under an id of its own.
+    // The refused row of an accepted message, alone, under an id of its own.
+    let shown = place.json("dead show 2");
+    assert_eq!((shown["body"].as_str(), shown["row"].as_u64()), (Some(&refused(2)[..]), Some(1)), "{shown:#}");
     let made = place.json_with("dead replay 2 --file -", &reading(2, 1.0));
     assert!(made[0]["event_id"].as_str().unwrap().starts_with("dead:TM_EVENTS_meters_readings@"), "{made}");
     place.caught_up().await;
@@ -99,6 +101,29 @@ async fn letters_are_mended_replayed_once_and_put_aside_with_a_reason() {
     assert_eq!((audit["kind"].as_str(), audit["letter"].as_u64()), (Some("letter_discarded"), Some(3)));
     assert_eq!(place.bus.stream_state(subjects::AUDIT_STREAM).await.unwrap().messages, 1);
     assert_eq!(place.json("dead replay --source readings").as_array().unwrap().len(), 0, "nothing is open any more");
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_holds_its_whole_message_is_read_and_replayed_as_before() {
+    let place = Place::start(&meters("")).await;
+    let given = [
+        ("ce-id", "b"),
+        ("content-type", "application/json"),
+        ("tm-dead-code", "TM0312"),
+        ("tm-dead-stream", "TM_EVENTS_meters_readings@2026-01-01T00:00:00Z"),
+        ("tm-dead-seq", "7"),
+        ("tm-dead-row", "1"),
+    ];
+    let rows = format!("[{},{}]", reading(1, 1.0), reading(2, 1.0));
+    let headers = Headers::from_pairs(given).unwrap();
+    place.bus.publish("tm.dead.meters.readings", &headers, rows.clone()).await.unwrap();
+    let shown = place.json("dead show 1");
+    assert_eq!((shown["body"].as_str(), shown["event"][0]["n"].as_i64()), (Some(&rows[..]), Some(2)), "{shown:#}");
+    let made = place.json("dead replay 1");
+    assert_eq!(made[0]["event_id"], "dead:TM_EVENTS_meters_readings@2026-01-01T00:00:00Z:7:1");
+    place.caught_up().await;
+    assert_eq!(place.numbers().await, [2]);
     place.end().await;
 }
 

@@ -1,5 +1,5 @@
 //! Commands about data, against a real bus, a folder and a running ingestion: decisions, dead letters,
-//! known faults of real files, versions, upkeep.
+//! known faults of real files, streams made anew, versions, upkeep.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod cleaning;
@@ -17,4 +17,5 @@ mod profiles;
 mod python;
 mod restore;
 mod snapshots;
+mod streams;
 mod versions;

@@ -65,6 +65,7 @@ fn every_header_and_column_is_named() {
         headers::DEAD_STREAM,
         headers::DEAD_SEQ,
         headers::DEAD_ROW,
+        headers::DEAD_BODY,
         headers::REPLAY_OF,
         headers::JSON,
         headers::NDJSON,

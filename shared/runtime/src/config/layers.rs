@@ -181,6 +181,7 @@ fn check(config: &Config, origins: &BTreeMap<String, String>) -> Result<(), Erro
         return fault("telemetry.sample_ratio", "must be between 0.0 and 1.0");
     }
     for (key, empty) in [
+        ("bus.dead_letters", config.bus.dead_letters.0 == 0),
         ("ingestion.commit_bytes", config.ingestion.commit_bytes.0 == 0),
         ("serving.request_rows", config.serving.request_rows == 0),
         ("serving.log_buffer_rows", config.serving.log_buffer_rows == 0),

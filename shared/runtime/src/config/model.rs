@@ -69,6 +69,8 @@ settings! {
         /// File with certificate authorities of the server; demands TLS.
         #[serde(with = "optional_path")]
         ca_file: Option<PathBuf>,
+        /// Most bytes of dead letters, of all projects of the bus together.
+        dead_letters: Size,
     }
 
     /// The object store.

@@ -12,10 +12,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tidemill_bus::{Bus, Entry, Message, OrderedReader};
-use tidemill_conform::Limits;
 use tidemill_contracts::letters::LetterState;
 use tidemill_contracts::{headers, subjects};
-use tidemill_intake::binary;
+use tidemill_intake::{binary, rows_alone};
 use tidemill_types::{ProjectName, SourceName};
 
 /// Letters of a page at most, and bytes of them.
@@ -192,35 +191,19 @@ pub(super) fn shown(letter: &Message, book: &Book) -> Value {
     shown
 }
 
+/// Whether a letter holds the refused row alone, cut out of its message.
+pub(super) fn is_cut(letter: &Message) -> bool {
+    letter.headers.get(headers::DEAD_BODY) == Some(headers::DEAD_BODY_ROW)
+}
+
 /// The refused event alone: the whole message, or the refused row of it. The other rows were accepted.
 pub(super) fn event(letter: &Message) -> std::result::Result<(String, Vec<u8>), String> {
-    let content_type = letter.headers.get(headers::CONTENT_TYPE).unwrap_or(headers::JSON).to_owned();
-    let Some(row) = letter.headers.get(headers::DEAD_ROW).and_then(|row| row.parse::<usize>().ok()) else {
+    let row = letter.headers.get(headers::DEAD_ROW).and_then(|row| row.parse::<usize>().ok());
+    // Letters of earlier versions hold the message.
+    let Some(row) = row.filter(|_| !is_cut(letter)) else {
+        let content_type = letter.headers.get(headers::CONTENT_TYPE).unwrap_or(headers::JSON).to_owned();
         return Ok((content_type, letter.payload.to_vec()));
     };
-    let absent = || format!("the message has no row {row}");
-    if content_type.starts_with(headers::ARROW_STREAM) {
-        let batches = tidemill_conform::decode_stream(&letter.payload, &Limits::default()).map_err(|r| r.reason)?;
-        let mut before = 0;
-        for batch in &batches {
-            if row < before + batch.num_rows() {
-                let body =
-                    tidemill_conform::encode_stream(&[batch.slice(row - before, 1)]).map_err(|e| e.to_string())?;
-                return Ok((headers::ARROW_STREAM.to_owned(), body));
-            }
-            before += batch.num_rows();
-        }
-        return Err(absent());
-    }
-    if content_type.starts_with(headers::NDJSON) {
-        let lines = letter.payload.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty());
-        let line = lines.into_iter().nth(row).ok_or_else(absent)?;
-        return Ok((headers::JSON.to_owned(), line.to_vec()));
-    }
-    let value: Value = serde_json::from_slice(&letter.payload).map_err(|e| e.to_string())?;
-    let event = match &value {
-        Value::Array(rows) => rows.get(row).ok_or_else(absent)?,
-        one => one,
-    };
-    Ok((headers::JSON.to_owned(), event.to_string().into_bytes()))
+    let (media, bodies) = rows_alone(letter, &[row])?;
+    Ok((media.to_owned(), bodies.concat()))
 }

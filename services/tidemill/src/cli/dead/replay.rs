@@ -6,7 +6,7 @@
 
 use super::Choice;
 use super::book::{Book, now};
-use super::letters::{Pages, event, is_event, one, source_of};
+use super::letters::{Pages, event, is_cut, is_event, one, source_of};
 use crate::cli::output::{Output, next, say};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use tidemill_bus::{Bus, Headers, Message, Outgoing};
 use tidemill_contracts::letters::{LetterEntry, LetterState};
 use tidemill_contracts::{headers, subjects};
+use tidemill_intake::is_one_object;
 use tidemill_spec::Spec;
 use tidemill_types::{Digest, SourceName};
 
@@ -250,8 +251,7 @@ fn key(spec: &Spec, source: &SourceName, content_type: &str, body: &[u8]) -> Opt
 fn identity(letter: &Message) -> String {
     let head = |name: &str| letter.headers.get(name);
     // A message that is one JSON object has no other row that could have landed.
-    let media = head(headers::CONTENT_TYPE).and_then(|media| media.split(';').next()).unwrap_or(headers::JSON);
-    let is_one_row = media.trim() == headers::JSON && letter.payload.trim_ascii_start().starts_with(b"{");
+    let is_one_row = !is_cut(letter) && is_one_object(letter);
     match (head(headers::CE_ID), head(headers::DEAD_ROW).filter(|_| !is_one_row)) {
         (Some(id), None) => id.to_owned(),
         (_, row) => {

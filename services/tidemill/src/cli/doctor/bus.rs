@@ -8,6 +8,7 @@ use crate::streams;
 use crate::up::now;
 use tidemill_bus::{Bus, MINIMUM_SERVER, StreamInspection, StreamSpec};
 use tidemill_contracts::subjects;
+use tidemill_runtime::config::Size;
 use tidemill_spec::Spec;
 use tidemill_types::Millis;
 
@@ -51,7 +52,7 @@ pub(super) async fn checks(target: &Target) -> BusChecks {
     let mut checks = vec![reachable, Check::ok(AREA, "version", version), jetstream(&bus).await, payload(&bus)];
     let (project, spec) = project(target, &bus).await;
     checks.push(project);
-    checks.extend(declared(&bus, spec.as_ref()).await);
+    checks.extend(declared(&bus, spec.as_ref(), target.config.bus.dead_letters).await);
     checks.push(buckets(&bus).await);
     BusChecks { checks, connection: Some(bus), spec }
 }
@@ -94,12 +95,12 @@ async fn project(target: &Target, bus: &Bus) -> (Check, Option<Spec>) {
 }
 
 /// The streams of the project, and the clock of the server that told of them.
-async fn declared(bus: &Bus, spec: Option<&Spec>) -> Vec<Check> {
+async fn declared(bus: &Bus, spec: Option<&Spec>, letters: Size) -> Vec<Check> {
     let Some(spec) = spec else {
         return ["streams", "clock"].map(|name| Check::skipped(AREA, name, "no project is in force")).into();
     };
     let (mut checks, mut good, mut clock) = (Vec::new(), 0, None);
-    for stream in streams::of_project(spec) {
+    for stream in streams::of_project(spec, letters) {
         let asked = now();
         match bus.inspect_stream(&stream).await {
             Ok(found) => {

@@ -138,13 +138,12 @@ pub(super) async fn run(target: &Target, out: Output, command: SourceCommand) ->
 async fn accept(target: &Target, out: Output, name: &str) -> Result<u8> {
     let bus = target.bus().await?;
     let spec = target.spec(&bus).await?;
-    let missing = || Error::NotFound { what: "source", name: name.to_owned(), list: "tidemill source ls" };
     let stream = match spec.sources.keys().find(|source| source.as_str() == name) {
         Some(source) => subjects::events_stream(&spec.project, source),
         None if spec.serve.deployment.as_str() == name => {
             subjects::predictions_stream(&spec.project, &spec.serve.deployment)
         }
-        None => return Err(missing()),
+        None => return Err(Error::NotFound { what: "source", name: name.to_owned(), list: "tidemill source ls" }),
     };
     let incarnation = tidemill_intake::accept_stream(&bus, &stream).await?;
     out.record(&json!({"source": name, "accepted": incarnation}))?;
