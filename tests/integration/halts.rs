@@ -1,6 +1,7 @@
 //! What halts a source, and no other one: a stream that is deleted or made anew, a table with other columns.
 
 use anyhow::{Context as _, Result, ensure};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tidemill_bus::StreamSpec;
@@ -26,6 +27,11 @@ async fn rig_of_two() -> Result<Rig> {
 
 async fn alarm(rig: &Rig, words: &str) -> Result<String> {
     tokio::time::timeout(ALARM, halted(rig, words)).await.with_context(|| format!("no alarm {words} in time"))?
+}
+
+/// Whether a table holds these readings once each. Positions come again when a stream is made anew.
+fn holds(audit: &Audit, numbers: Range<i64>) -> bool {
+    audit.numbers.keys().copied().eq(numbers) && audit.numbers.values().all(|times| *times == 1)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +60,7 @@ async fn a_deleted_stream_halts_its_source_alone_with_an_alarm_within_5_seconds(
     others_go_on(&rig, 7..9).await?;
     node.stop().await?;
     let audit = rig.audit().await?;
-    assert!(audit.numbers.keys().copied().eq(0..23) && audit.numbers.values().all(|times| *times == 1));
+    assert!(holds(&audit, 0..23));
     assert_eq!((audit.counts.rows, audit.counts.duplicates), (23, 20), "ids are known beyond the stream");
     Ok(())
 }
@@ -84,7 +90,7 @@ async fn a_stream_that_is_made_anew_under_a_running_source_halts_it_alone_until_
     let node = rig.ingestion().await?;
     rig.caught_up(last).await?;
     node.stop().await?;
-    assert!(rig.audit().await?.has_exactly(0..23));
+    assert!(holds(&rig.audit().await?, 0..23));
     Ok(())
 }
 
@@ -110,7 +116,7 @@ async fn a_new_bus_beside_a_filled_store_is_accepted_source_by_source_and_a_new_
     let more = Messages::new()?.readings(Form::Array, 5..8)?;
     rig.caught_up(Published::default().publish(&rig.bus, &[(more, 3)]).await?).await?;
     node.abort().await;
-    assert!(rig.audit().await?.has_exactly(0..8));
+    assert!(holds(&rig.audit().await?, 0..8));
 
     // A store that is new misses nothing that it had.
     rig.store = new_store;
