@@ -19,8 +19,14 @@ pub struct Options {
     pub dead_window: u64,
     /// Folder for copies of files while they are read; `None` takes the system's.
     pub scratch: Option<PathBuf>,
-    /// Digest of the token that senders over HTTP must show; `None` lets everybody in.
+    /// Digest of the token that senders over HTTP must show; `None` lets in everybody who is no page in a browser.
     pub push_token: Option<Digest>,
+    /// Names, besides addresses and `localhost`, under which senders without a token reach the HTTP interface.
+    pub push_names: Vec<String>,
+    /// Requests over HTTP that are taken at once.
+    pub push_requests: usize,
+    /// Longest time in which the body of a request must arrive.
+    pub push_body_time: Duration,
 }
 
 impl Default for Options {
@@ -33,6 +39,9 @@ impl Default for Options {
             dead_window: 1_000,
             scratch: None,
             push_token: None,
+            push_names: Vec::new(),
+            push_requests: 32,
+            push_body_time: Duration::from_secs(30),
         }
     }
 }

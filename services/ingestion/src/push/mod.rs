@@ -1,14 +1,14 @@
 //! Events over HTTP, for those who have no client of the bus. An answer of 202 means that the bus has the events on disk.
 
+mod door;
 mod event;
 mod refusal;
 
 use crate::Deps;
 use crate::error::IngestionError;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
@@ -21,8 +21,9 @@ use tidemill_bus::{BatchPublisher, Outgoing};
 use tidemill_conform::{Conform, MessageIn, Reject};
 use tidemill_contracts::subjects;
 use tidemill_telemetry::names;
-use tidemill_types::{Classified as _, Digest, Millis, SourceName};
+use tidemill_types::{Classified as _, Millis, SourceName};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Largest body; the bus takes no larger message.
@@ -35,7 +36,9 @@ const NAMED: usize = 20;
 /// What requests share.
 struct Push {
     deps: Arc<Deps>,
-    conforms: BTreeMap<SourceName, Conform>,
+    conforms: BTreeMap<SourceName, Arc<Conform>>,
+    /// Each request in hand holds one: its body and rows are in memory.
+    places: Arc<Semaphore>,
 }
 
 /// Answers until `stop`; requests that are under way are finished.
@@ -46,13 +49,13 @@ pub(crate) async fn serve(
 ) -> Result<(), IngestionError> {
     let mut conforms = BTreeMap::new();
     for (name, source) in &deps.spec.sources {
-        conforms.insert(name.clone(), Conform::new(&source.conform_schema())?);
+        conforms.insert(name.clone(), Arc::new(Conform::new(&source.conform_schema())?));
     }
-    let push = Arc::new(Push { deps, conforms });
+    let places = Arc::new(Semaphore::new(deps.options.push_requests));
+    let push = Arc::new(Push { deps, conforms, places });
     let routes = Router::new()
         .route("/v1/events/{source}", post(take))
         .fallback(|| async { Response::from(PushError::Route) })
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(push);
     let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
     served.map_err(|e| IngestionError::Task(e.to_string()))
@@ -61,10 +64,9 @@ pub(crate) async fn serve(
 async fn take(
     State(push): State<Arc<Push>>,
     Path(source): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Response, PushError> {
-    let taken = push.take(&source, &headers, body).await;
+    let taken = push.take(&source, request).await;
     let code = match &taken {
         Ok(_) => "202".to_owned(),
         Err(error) => error.code().to_string(),
@@ -76,27 +78,22 @@ async fn take(
 }
 
 impl Push {
-    async fn take(
-        &self,
-        source: &str,
-        headers: &HeaderMap,
-        body: Result<Bytes, BytesRejection>,
-    ) -> Result<Response, PushError> {
-        self.admit(headers)?;
+    async fn take(self: &Arc<Self>, source: &str, request: Request) -> Result<Response, PushError> {
+        let options = &self.deps.options;
+        let (head, body) = request.into_parts();
+        door::admit(options, &head.headers)?;
         let unknown = || PushError::Source(source.chars().take(48).collect());
         let name: SourceName = source.parse().map_err(|_| unknown())?;
-        let conform = self.conforms.get(&name).ok_or_else(unknown)?;
-        let body = body.map_err(|rejection| PushError::Body { limit: BODY_BYTES, reason: rejection.body_text() })?;
-        if headers.contains_key(header::CONTENT_ENCODING) {
-            return Err(PushError::Media("a compressed body is not taken: send it as it is".to_owned()));
-        }
-        let events = event::of(headers, body, &self.deps.spec.project, &name)?;
-        if events.len() > EVENTS {
-            return Err(PushError::Event(format!("{} events; at most {EVENTS} at once", events.len())));
-        }
-        let seen = look(conform, &events)?;
-        let subject = subjects::events(&self.deps.spec.project, &name);
+        let conform = self.conforms.get(&name).cloned().ok_or_else(unknown)?;
+        let busy = |_| PushError::Busy { limit: options.push_requests };
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(busy)?;
+        let body = self.body(body).await?;
+        let (push, subject) = (Arc::clone(self), subjects::events(&self.deps.spec.project, &name));
         let parent = tidemill_telemetry::current_traceparent();
+        // The place goes along: a sender who hangs up does not stop the reading.
+        let read = tokio::task::spawn_blocking(move || (push.read(&head.headers, body, &name, &conform), name, place));
+        let (read, name, _place) = read.await.map_err(|e| PushError::Task(e.to_string()))?;
+        let (events, seen) = read?;
         let messages = events.iter().map(|event| event.message(&subject, parent.as_deref()));
         let messages = messages.collect::<Result<Vec<Outgoing>, PushError>>()?;
         let ack = BatchPublisher::new(&self.deps.bus).publish(&messages).await?;
@@ -113,12 +110,31 @@ impl Push {
         Ok((StatusCode::ACCEPTED, Json(told)).into_response())
     }
 
-    fn admit(&self, headers: &HeaderMap) -> Result<(), PushError> {
-        // Digests are compared, so that the time of a comparison tells nothing of the token.
-        let Some(token) = &self.deps.options.push_token else { return Ok(()) };
-        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let shown = shown.and_then(|text| text.strip_prefix("Bearer ")).map(|text| Digest::of(text.as_bytes()));
-        if shown.as_ref() == Some(token) { Ok(()) } else { Err(PushError::Token) }
+    /// A whole body of at most [`BODY_BYTES`], in time.
+    async fn body(&self, body: Body) -> Result<Bytes, PushError> {
+        let limit = self.deps.options.push_body_time;
+        let read = tokio::time::timeout(limit, axum::body::to_bytes(body, BODY_BYTES)).await;
+        let unread = |e: axum::Error| PushError::Body { limit: BODY_BYTES, reason: e.to_string() };
+        read.map_err(|_| PushError::Slow(limit))?.map_err(unread)
+    }
+
+    /// The events of a request and what the intake will make of them. Takes as long as their rows need.
+    fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+        source: &SourceName,
+        conform: &Conform,
+    ) -> Result<(Vec<Event>, Look), PushError> {
+        if headers.contains_key(header::CONTENT_ENCODING) {
+            return Err(PushError::Media("a compressed body is not taken: send it as it is".to_owned()));
+        }
+        let events = event::of(headers, body, &self.deps.spec.project, source)?;
+        if events.len() > EVENTS {
+            return Err(PushError::Event(format!("{} events; at most {EVENTS} at once", events.len())));
+        }
+        let seen = look(conform, &events)?;
+        Ok((events, seen))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use std::time::Duration;
 use tidemill_conform::Reject;
 use tidemill_runtime::to_problem;
 use tidemill_types::{Classified, Code, ErrorKind};
@@ -35,6 +36,30 @@ pub(super) enum PushError {
     /// No row of the request fits the source.
     #[error("no row fits the source; the first: {}{}", .0.reason, position(.0))]
     Rows(Reject),
+    /// A page in a browser, while no token says who may send.
+    #[error(
+        "a page in a browser asks ({0}), and without a token none may: set ingestion.http_token_file and send \
+         Authorization: Bearer TOKEN, or send from a program"
+    )]
+    Page(String),
+    /// A name that leads here without being ours, while no token says who may send.
+    #[error(
+        "the name {0} is not one of this interface: ask by its number or as localhost, add the name to \
+         ingestion.http_names, or set ingestion.http_token_file"
+    )]
+    Host(String),
+    /// As many requests as are taken at once are under way.
+    #[error("{limit} requests are under way already: send again in a moment, and more rows at once")]
+    Busy {
+        /// Most requests.
+        limit: usize,
+    },
+    /// The body did not arrive in time.
+    #[error("the body did not arrive within {0:?}: send fewer rows at once")]
+    Slow(Duration),
+    /// Reading the events ended by panic.
+    #[error("reading the events ended: {0}")]
+    Task(String),
     /// The bus did not take the events.
     #[error(transparent)]
     Bus(#[from] tidemill_bus::Error),
@@ -48,7 +73,10 @@ impl Classified for PushError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Route | Self::Source(_) => ErrorKind::NotFound,
-            Self::Token => ErrorKind::Denied,
+            Self::Token | Self::Page(_) | Self::Host(_) => ErrorKind::Denied,
+            Self::Busy { .. } => ErrorKind::Overloaded,
+            Self::Slow(_) => ErrorKind::TimedOut,
+            Self::Task(_) => ErrorKind::Internal,
             Self::Rows(_) => ErrorKind::Refused,
             Self::Body { .. } | Self::Media(_) | Self::Event(_) => ErrorKind::Invalid,
             Self::Bus(e) => e.kind(),
@@ -63,6 +91,10 @@ impl Classified for PushError {
             Self::Body { .. } => Code(1753),
             Self::Media(_) => Code(1754),
             Self::Event(_) => Code(1755),
+            Self::Page(_) | Self::Host(_) => Code(1756),
+            Self::Busy { .. } => Code(1757),
+            Self::Slow(_) => Code(1758),
+            Self::Task(_) => Code(1759),
             Self::Rows(reject) => reject.code,
             Self::Bus(e) => e.code(),
         }
@@ -71,7 +103,7 @@ impl Classified for PushError {
     fn is_transient(&self) -> bool {
         match self {
             // With the same id, the same request may be sent again whatever became of it.
-            Self::Bus(tidemill_bus::Error::Unknown { .. }) => true,
+            Self::Bus(tidemill_bus::Error::Unknown { .. }) | Self::Busy { .. } | Self::Slow(_) => true,
             Self::Bus(e) => e.is_transient(),
             _ => false,
         }
@@ -84,6 +116,7 @@ impl IntoResponse for PushError {
         // HTTP has statuses of its own for these.
         problem.status = match &self {
             Self::Token => 401,
+            Self::Slow(_) => 408,
             Self::Body { .. } => 413,
             Self::Media(_) => 415,
             _ => problem.status,

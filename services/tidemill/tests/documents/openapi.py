@@ -151,6 +151,7 @@ def publish(call):
     assert (taken["events"], taken["rows"]) == (2, 2), taken
     # Refusals.
     call(path, "post", 404, body, json_type, source="no-such-source")
+    call(path, "post", 403, body, {**json_type, "origin": "https://site.example"}, source="departures")
     call(path, "post", 422, b'{"flight_id": "7"}', json_type, source="departures")
     call(path, "post", 400, json.dumps([{**event, "specversion": "0.3"}]).encode(), batch, source="departures")
     call(path, "post", 415, b"x", {"content-type": "text/html"}, source="departures")

@@ -164,6 +164,12 @@ settings! {
         /// File with the token that senders over HTTP must show.
         #[serde(with = "optional_path")]
         http_token_file: Option<PathBuf>,
+        /// Names, separated by commas, under which senders without a token reach the address.
+        http_names: String,
+        /// Requests over HTTP that are taken at once.
+        http_requests: u64,
+        /// Longest time in which the body of one must arrive.
+        http_body_time: Interval,
         /// Share of refused rows from which on an alert is raised; zero: never.
         dead_share: f64,
         /// Newest rows of a source among which they are counted.
