@@ -1,5 +1,6 @@
 //! What keeps rows from being fetched. Every fault names the object, the place in it and the mend.
 
+use std::time::Duration;
 use tidemill_types::{Classified, Code, ErrorKind};
 
 /// Result of this crate.
@@ -92,6 +93,8 @@ pub enum Error {
         url: String,
         /// Last failure.
         reason: String,
+        /// How long the interface asks to be left alone.
+        wait: Option<Duration>,
     },
     /// Pages that lead in a circle, or too many of them, or too many redirects.
     #[error("{url}: {reason}")]

@@ -9,13 +9,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_bus::{Bus, Outgoing};
-use tidemill_spec::{Origin, Source, Span};
+use tidemill_spec::{HttpOrigin, Origin, Source, Span};
 use tidemill_storage::Storage;
 use tidemill_types::{Classified as _, Pauses, ProjectName, SourceName};
 use tokio_util::sync::CancellationToken;
 
 /// Pauses after failures that may pass.
 const PAUSES: Pauses = Pauses::new(Duration::from_secs(1), Duration::from_secs(30));
+/// Longest rest that an interface can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
 /// Bytes that are published at once.
 const BATCH_BYTES: usize = 4 << 20;
 /// Messages that are published at once.
@@ -98,10 +100,11 @@ impl Puller {
             return Ok(());
         };
         let mut failures = 0_u32;
+        let mut fetcher = None;
         loop {
             let made = match &origin {
                 Origin::Files(files) => files::run(&self, files, &stop, &mut failures).await,
-                Origin::Http(http) => http::run(&self, http, &stop, &mut failures).await,
+                Origin::Http(http) => self.run_http(http, &mut fetcher, &stop, &mut failures).await,
                 Origin::Postgres(postgres) => postgres::run(&self, postgres, &stop, &mut failures).await,
             };
             let error = match made {
@@ -119,11 +122,28 @@ impl Puller {
                 (self.tell)(Told::Failed { code, reason, is_new: failures == 0 });
             }
             failures = failures.saturating_add(1);
+            let pause = PAUSES.at(u64::from(failures), fraction());
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(PAUSES.at(u64::from(failures), fraction())) => {}
+                () = tokio::time::sleep(rest(&error, duration(every(&origin)), pause)) => {}
             }
         }
+    }
+
+    /// Runs with the fetcher of the run before, if there was one.
+    async fn run_http(
+        &self,
+        origin: &HttpOrigin,
+        fetcher: &mut Option<http::Fetcher>,
+        stop: &CancellationToken,
+        failures: &mut u32,
+    ) -> Result<()> {
+        let fetcher = match fetcher {
+            Some(fetcher) => fetcher,
+            None => fetcher.insert(http::Fetcher::new(origin)?),
+        };
+        fetcher.read_bearer(origin)?;
+        http::run(self, origin, fetcher, stop, failures).await
     }
 
     /// Ends a look that began at `began`: it is told, and the next one waited for. Gives whether there is a next one.
@@ -136,10 +156,9 @@ impl Puller {
     ) -> bool {
         *failures = 0;
         (self.tell)(Told::Looked { took: began.elapsed() });
-        let every = Duration::from_millis(u64::try_from(every.millis()).unwrap_or(1_000));
         tokio::select! {
             () = stop.cancelled() => false,
-            () = tokio::time::sleep(every) => true,
+            () = tokio::time::sleep(duration(every)) => true,
         }
     }
 
@@ -163,6 +182,33 @@ fn fatal(error: &Error) -> bool {
             | Error::Position { .. }
             | Error::Bus(Bus::Denied(_) | Bus::ServerTooOld { .. } | Bus::Unsafe { .. })
     )
+}
+
+/// How long a source rests after a failure: as long as its interface asks for, until the next look after a refusal,
+/// which a moment later would be the same, and else for the pause, which grows.
+fn rest(error: &Error, every: Duration, pause: Duration) -> Duration {
+    match error {
+        Error::Away { wait: Some(wait), .. } => pause.max(LONGEST_WAIT.min(*wait)),
+        Error::Address { .. }
+        | Error::Robots { .. }
+        | Error::Status { .. }
+        | Error::Endless { .. }
+        | Error::Query { .. }
+        | Error::Overlap { .. } => pause.max(every),
+        _ => pause,
+    }
+}
+
+fn every(origin: &Origin) -> Span {
+    match origin {
+        Origin::Files(files) => files.every,
+        Origin::Http(http) => http.every,
+        Origin::Postgres(postgres) => postgres.every,
+    }
+}
+
+fn duration(span: Span) -> Duration {
+    Duration::from_millis(u64::try_from(span.millis()).unwrap_or(1_000))
 }
 
 /// A random number from 0 to 1.
@@ -217,6 +263,30 @@ impl<'a> Batches<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_rests_until_the_next_look_and_a_wish_of_the_interface_is_kept() {
+        let (day, pause) = (Duration::from_secs(86_400), Duration::from_secs(7));
+        let url = || "https://h.test/x".to_owned();
+        let away = |seconds: Option<u64>| {
+            let wait = seconds.map(Duration::from_secs);
+            rest(&Error::Away { url: url(), reason: String::new(), wait }, day, pause)
+        };
+        assert_eq!(away(None), pause);
+        assert_eq!(away(Some(3_600)), Duration::from_secs(3_600));
+        assert_eq!(away(Some(1)), pause, "a pause that has grown is not cut short");
+        assert_eq!(away(Some(u64::MAX)), LONGEST_WAIT);
+        let gone = Error::Status { url: url(), status: 404, detail: String::new() };
+        assert_eq!(rest(&gone, day, pause), day);
+        assert_eq!(
+            rest(&gone, Duration::from_millis(1), pause),
+            pause,
+            "nor does a refusal come faster than a failure"
+        );
+        let overlap = Error::Overlap { place: String::new(), limit: 1 };
+        assert_eq!(rest(&overlap, day, pause), day);
+        assert_eq!(rest(&Error::Database { place: String::new(), reason: String::new() }, day, pause), pause);
+    }
 
     #[test]
     fn pauses_differ_over_the_whole_interval() {

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tidemill_sources::Snapshots;
 use tidemill_testkit::eventually;
 use tidemill_tests::{Rig, messages as readings};
@@ -30,9 +31,14 @@ struct Interface {
     /// Answers that are still to fail.
     failures: AtomicU64,
     /// The latest pause that was asked for, to be kept.
-    wait_until: Mutex<Option<std::time::Instant>>,
+    wait_until: Mutex<Option<Instant>>,
     too_early: AtomicBool,
     token_elsewhere: AtomicBool,
+    /// When pages were asked for.
+    asked: Mutex<Vec<Instant>>,
+    /// Requests that showed the header of the project, and those for `robots.txt`.
+    with_header: AtomicU64,
+    robots: AtomicU64,
 }
 
 impl Interface {
@@ -47,7 +53,12 @@ impl Interface {
             .route("/circle", get(|| async { ([("link", "</circle>; rel=next")], "[]") }))
             .route("/bomb", get(bomb))
             .route("/private", get(|| async { "[]" }))
-            .route("/robots.txt", get(|| async { "User-agent: *\nDisallow: /private\n" }))
+            .route("/robots.txt", get(robots))
+            .route("/plain/numbered", get(|asked: Asked| without_tag(numbered(asked))))
+            .route("/plain/linked", get(|asked: Asked| without_tag(linked(asked))))
+            .route("/elsewhere", get(elsewhere))
+            .route("/later", get(later))
+            .route("/down", get(down))
             .route("/page", get(|| async { ([("content-type", "text/html")], "<html>") }))
             .with_state(Arc::clone(&interface));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -72,15 +83,16 @@ impl Interface {
     /// Counts a request; some of them are told to come later.
     fn admit(&self) -> Option<Response> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.asked.lock().unwrap().push(Instant::now());
         let mut wait = self.wait_until.lock().unwrap();
-        if wait.take().is_some_and(|until| std::time::Instant::now() < until) {
+        if wait.take().is_some_and(|until| Instant::now() < until) {
             self.too_early.store(true, Ordering::Relaxed);
         }
         let left = self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).ok()?;
         Some(match left % 3 {
             0 => (StatusCode::SERVICE_UNAVAILABLE, "later").into_response(),
             1 => {
-                *wait = Some(std::time::Instant::now() + std::time::Duration::from_millis(950));
+                *wait = Some(Instant::now() + Duration::from_millis(950));
                 (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], "slower").into_response()
             }
             _ => StatusCode::BAD_GATEWAY.into_response(),
@@ -116,9 +128,10 @@ async fn linked((State(interface), headers, Query(query)): Asked) -> Response {
     if let Some(refusal) = interface.admit() {
         return refusal;
     }
+    interface.with_header.fetch_add(u64::from(headers.contains_key("x-team")), Ordering::Relaxed);
     let page = number(&query, "page");
     let rows = interface.page(page);
-    let next = format!("</linked?page={}>; rel=\"next\"", page + 1);
+    let next = format!("<?page={}>; rel=\"next\"", page + 1);
     let link = (!interface.page(page + 1).is_empty()).then_some(next);
     interface.answer(&headers, rows.join("\n"), link)
 }
@@ -135,6 +148,33 @@ async fn cursors((State(interface), headers, Query(query)): Asked) -> Response {
     let next = if interface.page(page + 1).is_empty() { "null".to_owned() } else { (page + 1).to_string() };
     let rows = interface.page(page).join(",");
     interface.answer(&headers, format!("{{\"data\": {{\"items\": [{rows}]}}, \"next\": {next}}}"), None)
+}
+
+async fn robots((State(interface), _, _): Asked) -> &'static str {
+    interface.robots.fetch_add(1, Ordering::Relaxed);
+    "User-agent: *\nDisallow: /private\n"
+}
+
+/// An interface that does not say which version of a page it answers with.
+async fn without_tag(answer: impl Future<Output = Response>) -> Response {
+    let mut answer = answer.await;
+    answer.headers_mut().remove("etag");
+    answer
+}
+
+async fn elsewhere((State(interface), headers, Query(query)): Asked) -> Response {
+    interface.with_header.fetch_add(u64::from(headers.contains_key("x-team")), Ordering::Relaxed);
+    Redirect::temporary(&query["to"]).into_response()
+}
+
+async fn later((State(interface), ..): Asked) -> Response {
+    interface.admit();
+    (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "2")], "much later").into_response()
+}
+
+async fn down((State(interface), ..): Asked) -> Response {
+    interface.admit();
+    StatusCode::SERVICE_UNAVAILABLE.into_response()
 }
 
 async fn bomb() -> Response {
@@ -179,6 +219,114 @@ async fn every_way_of_paging_brings_every_row_once_and_repeated_polls_bring_noth
         node.stop().await?;
         assert_eq!(rig.dead_letters().await?.len(), 0);
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_page_that_is_full_leads_on_when_rows_follow() -> Result<()> {
+    for path in ["/linked", "/plain/linked"] {
+        let (interface, url) = Interface::start().await?;
+        interface.put(0..3 * PAGE);
+        let rig = rig(&origin(&format!("{url}{path}"), ", format: jsonl, paging: link")).await?;
+        let node = rig.ingestion().await?;
+        holds(&rig, 300).await?;
+        let asked = interface.requests.load(Ordering::Relaxed);
+        let again = || std::future::ready(interface.requests.load(Ordering::Relaxed) >= asked + 6);
+        assert!(eventually(PATIENCE, again).await, "{path}");
+        // The last page stays as it is, and only its link is new.
+        interface.put(3 * PAGE..3 * PAGE + 50);
+        assert!(holds(&rig, 350).await?.has_exactly(0..350), "{path}");
+        node.stop().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_rows_are_counted_over_all_pages_changed_or_not() -> Result<()> {
+    for path in ["/numbered", "/plain/numbered"] {
+        let (interface, url) = Interface::start().await?;
+        interface.put(0..2 * PAGE);
+        let rig = rig(&origin(&format!("{url}{path}"), ", paging: {page: {param: p}}")).await?;
+        let node = rig.ingestion().await?;
+        holds(&rig, 200).await?;
+        // A second row like one of the second page, which stays as it is.
+        interface.rows.lock().unwrap()[3] = readings::object(150);
+        assert_eq!(holds(&rig, 201).await?.numbers[&150], 2, "{path}");
+        // Now the second page changes, and the first one stays.
+        interface.rows.lock().unwrap()[199] = readings::object(500);
+        let audit = holds(&rig, 202).await?;
+        assert_eq!((audit.numbers[&150], audit.numbers[&500]), (2, 1), "{path}");
+        node.stop().await?;
+        // A restart has the numbers from its note.
+        let node = rig.ingestion().await?;
+        interface.rows.lock().unwrap()[4] = readings::object(501);
+        let audit = holds(&rig, 203).await?;
+        assert_eq!((audit.rows(), audit.numbers[&150]), (203, 2), "{path}");
+        node.stop().await?;
+    }
+    Ok(())
+}
+
+/// Waits for so many requests for pages; when each of them came.
+async fn asked(interface: &Interface, requests: usize) -> Vec<Instant> {
+    let enough = || std::future::ready(interface.asked.lock().unwrap().len() >= requests);
+    assert!(eventually(PATIENCE, enough).await, "{:?}", interface.asked.lock().unwrap());
+    interface.asked.lock().unwrap().clone()
+}
+
+/// A clock read by another task may be read late.
+const LATE: Duration = Duration::from_millis(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_keep_their_distance_within_a_poll_and_across_failures() -> Result<()> {
+    let (interface, url) = Interface::start().await?;
+    interface.put(0..10 * PAGE);
+    let slow = |address: String, per_second: u32| {
+        format!(
+            "{{http: {{url: \"{address}\", every: 50ms, per_second: {per_second}, attempts: 1, allow: [127.0.0.1], \
+             paging: {{page: {{param: p}}}}}}}}"
+        )
+    };
+    let first = rig(&slow(format!("{url}/numbered"), 20)).await?;
+    let node = first.ingestion().await?;
+    let seen = asked(&interface, 11).await;
+    assert!(seen[10] - seen[0] + LATE >= Duration::from_millis(500), "{:?}", seen[10] - seen[0]);
+    node.stop().await?;
+
+    let (interface, url) = Interface::start().await?;
+    let failing = rig(&slow(format!("{url}/down"), 2)).await?;
+    let node = failing.ingestion().await?;
+    let seen = asked(&interface, 5).await;
+    for pair in seen.windows(2) {
+        assert!(pair[1] - pair[0] + LATE >= Duration::from_millis(500), "{:?}", pair[1] - pair[0]);
+    }
+    assert_eq!(interface.robots.load(Ordering::Relaxed), 1, "what the host permits is remembered");
+    node.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_to_be_left_alone_is_kept_when_the_attempts_have_ended() -> Result<()> {
+    let (interface, url) = Interface::start().await?;
+    let rig = rig(&origin(&format!("{url}/later"), ", attempts: 1")).await?;
+    let node = rig.ingestion().await?;
+    for pair in asked(&interface, 4).await.windows(2) {
+        assert!(pair[1] - pair[0] + LATE >= Duration::from_secs(2), "{:?}", pair[1] - pair[0]);
+    }
+    node.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_the_project_go_to_no_other_host() -> Result<()> {
+    let (ours, url) = Interface::start().await?;
+    let (theirs, elsewhere) = Interface::start().await?;
+    theirs.put(0..PAGE);
+    let more = ", format: jsonl, headers: {X-Team: ours}";
+    let rig = rig(&origin(&format!("{url}/elsewhere?to={elsewhere}/linked"), more)).await?;
+    let node = rig.ingestion().await?;
+    holds(&rig, 100).await?;
+    node.stop().await?;
+    let shown = |interface: &Interface| interface.with_header.load(Ordering::Relaxed);
+    assert!(shown(&ours) > 0 && shown(&theirs) == 0);
     Ok(())
 }
 

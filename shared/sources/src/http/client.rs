@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 /// Pauses between attempts that we choose ourselves.
 const PAUSES: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(60));
-/// A server that asks for a longer pause is left alone until the next poll.
+/// A server that asks for a longer pause is not waited for here: whoever polls is told.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(900);
 /// What a host permits is asked again after this long.
 const ROBOTS_FOR: Duration = Duration::from_secs(24 * 3_600);
@@ -40,7 +40,10 @@ pub(crate) struct Known {
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// As it was (304).
-    Unchanged,
+    Unchanged {
+        /// As in [`Page`], when the answer says it.
+        next: Option<Url>,
+    },
     /// A body.
     Body(Page),
 }
@@ -75,11 +78,15 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher for an origin.
+    /// A fetcher for an origin, without its token: [`Self::read_bearer`] follows.
     pub(crate) fn new(origin: &HttpOrigin) -> Result<Self> {
+        Self::guarded(origin, Guard::new(&origin.allow))
+    }
+
+    /// The same behind another guard.
+    pub(super) fn guarded(origin: &HttpOrigin, guard: Guard) -> Result<Self> {
         let bad = |what: &str, reason: String| Error::settings(format!("from.http.{what}"), reason);
         let home = Url::parse(&origin.url).map_err(|e| bad("url", e.to_string()))?;
-        let guard = Guard::new(&origin.allow);
         let timeout = Duration::from_millis(u64::try_from(origin.timeout.millis()).unwrap_or(30_000));
         let client = Client::builder()
             .redirect(redirect::Policy::none())
@@ -91,18 +98,16 @@ impl Fetcher {
             .build()
             .map_err(|e| bad("url", e.to_string()))?;
         let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
         for (name, value) in &origin.headers {
             let name: HeaderName = name.parse().map_err(|_| bad("headers", format!("\"{name}\" is no header name")))?;
             let value = value.parse().map_err(|_| bad("headers", format!("the value of {name} is no header value")))?;
             headers.insert(name, value);
         }
-        let bearer = origin.bearer.as_ref().map(|bearer| secret::read("from.http.bearer", bearer)).transpose()?;
         Ok(Self {
             client,
             guard,
             headers,
-            bearer,
+            bearer: None,
             home,
             attempts: origin.attempts,
             max_bytes: origin.max_bytes,
@@ -114,17 +119,23 @@ impl Fetcher {
         })
     }
 
+    /// Reads the token, which may have been replaced since it was read last.
+    pub(crate) fn read_bearer(&mut self, origin: &HttpOrigin) -> Result<()> {
+        self.bearer = origin.bearer.as_ref().map(|bearer| secret::read("from.http.bearer", bearer)).transpose()?;
+        Ok(())
+    }
+
     /// Fetches a page, with as many attempts as the origin allows.
     pub(crate) async fn fetch(&mut self, url: &Url, known: &Known) -> Result<Answer> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let (error, asked) = match self.attempt(url, known).await {
+            let error = match self.attempt(url, known).await {
                 Ok(answer) => return Ok(answer),
-                Err(Failed::For(error)) => return Err(error),
-                Err(Failed::Now { error, retry_after }) => (error, retry_after),
+                Err(error) => error,
             };
-            let pause = asked.unwrap_or_else(|| jitter(attempt));
+            let Error::Away { wait, .. } = &error else { return Err(error) };
+            let pause = wait.unwrap_or_else(|| jitter(attempt));
             if attempt >= self.attempts || pause > LONGEST_RETRY_AFTER {
                 return Err(error);
             }
@@ -134,10 +145,10 @@ impl Fetcher {
         }
     }
 
-    async fn attempt(&mut self, url: &Url, known: &Known) -> std::result::Result<Answer, Failed> {
+    async fn attempt(&mut self, url: &Url, known: &Known) -> Result<Answer> {
         let mut url = url.clone();
         for _ in 0..=REDIRECTS {
-            self.guard.check(&url).await.map_err(Failed::from)?;
+            self.guard.check(&url).await?;
             self.permitted(&url).await?;
             let response = self.ask(&url, known).await?;
             match redirect(&url, &response)? {
@@ -145,11 +156,11 @@ impl Fetcher {
                 Some(to) => url = to,
             }
         }
-        Err(Failed::For(Error::Endless { url: shown(&url), reason: format!("more than {REDIRECTS} redirects") }))
+        Err(Error::Endless { url: shown(&url), reason: format!("more than {REDIRECTS} redirects") })
     }
 
     /// Refuses what the host does not permit us to ask for.
-    async fn permitted(&mut self, url: &Url) -> std::result::Result<(), Failed> {
+    async fn permitted(&mut self, url: &Url) -> Result<()> {
         let host = url.origin().ascii_serialization();
         let Some(hosts) = &self.robots else { return Ok(()) };
         if hosts.get(&host).is_none_or(|(_, since)| since.elapsed() > ROBOTS_FOR) {
@@ -161,16 +172,16 @@ impl Fetcher {
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let path = format!("{}{query}", url.path());
         match self.robots.as_ref().and_then(|hosts| hosts.get(&host)) {
-            Some((robots, _)) if !robots.permit(&path) => Err(Failed::For(Error::Robots { url: shown(url) })),
+            Some((robots, _)) if !robots.permit(&path) => Err(Error::Robots { url: shown(url) }),
             _ => Ok(()),
         }
     }
 
     /// What a host permits. A host without the file permits everything; one that fails to say is asked again later.
-    async fn ask_robots(&mut self, url: &Url) -> std::result::Result<Robots, Failed> {
+    async fn ask_robots(&mut self, url: &Url) -> Result<Robots> {
         let Ok(mut at) = url.join("/robots.txt") else { return Ok(Robots::default()) };
         for _ in 0..=REDIRECTS {
-            self.guard.check(&at).await.map_err(Failed::from)?;
+            self.guard.check(&at).await?;
             let response = self.ask(&at, &Known::default()).await?;
             if let Some(to) = redirect(&at, &response)? {
                 at = to;
@@ -182,19 +193,23 @@ impl Fetcher {
             }
             return match self.answer(&at, response).await? {
                 Answer::Body(page) => Ok(Robots::parse(&page.body)),
-                Answer::Unchanged => Ok(Robots::default()),
+                Answer::Unchanged { .. } => Ok(Robots::default()),
             };
         }
         Ok(Robots::default())
     }
 
-    async fn ask(&mut self, url: &Url, known: &Known) -> std::result::Result<Response, Failed> {
+    async fn ask(&mut self, url: &Url, known: &Known) -> Result<Response> {
         tokio::time::sleep_until(self.next_at).await;
         self.next_at = Instant::now() + self.between;
-        let mut request = self.client.get(url.clone()).headers(self.headers.clone()).timeout(self.timeout);
-        // A token is for whom it was made, not for wherever a redirect leads.
-        if let Some(bearer) = self.bearer.as_ref().filter(|_| url.origin() == self.home.origin()) {
-            request = request.bearer_auth(bearer.expose());
+        let request = self.client.get(url.clone()).timeout(self.timeout);
+        let mut request = request.header(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
+        // Headers and token are for whom they were made, not for wherever a redirect or the next page leads.
+        if url.origin() == self.home.origin() {
+            request = request.headers(self.headers.clone());
+            if let Some(bearer) = &self.bearer {
+                request = request.bearer_auth(bearer.expose());
+            }
         }
         if let Some(etag) = &known.etag {
             request = request.header(header::IF_NONE_MATCH, etag);
@@ -204,10 +219,12 @@ impl Fetcher {
         request.send().await.map_err(|e| away(url, &e))
     }
 
-    async fn answer(&self, url: &Url, response: Response) -> std::result::Result<Answer, Failed> {
+    async fn answer(&self, url: &Url, response: Response) -> Result<Answer> {
         let status = response.status();
+        let links = response.headers().get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
+        let next = links.into_iter().find_map(next_link).and_then(|to| url.join(&to).ok());
         if status == StatusCode::NOT_MODIFIED {
-            return Ok(Answer::Unchanged);
+            return Ok(Answer::Unchanged { next });
         }
         if !status.is_success() {
             return Err(self.failure(url, response).await);
@@ -216,13 +233,6 @@ impl Fetcher {
             |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let known = Known { etag: text(header::ETAG), last_modified: text(header::LAST_MODIFIED) };
         let (content_type, encoding) = (text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING));
-        let next = response
-            .headers()
-            .get_all(header::LINK)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .find_map(next_link)
-            .and_then(|to| url.join(&to).ok());
         let body = self.body(url, response).await?;
         let body = match encoding.as_deref().map(str::trim) {
             None | Some("" | "identity") => body,
@@ -236,7 +246,7 @@ impl Fetcher {
     }
 
     /// A body of at most the allowed size, however long it says it is.
-    async fn body(&self, url: &Url, mut response: Response) -> std::result::Result<Bytes, Failed> {
+    async fn body(&self, url: &Url, mut response: Response) -> Result<Bytes> {
         let mut body = Vec::new();
         loop {
             let chunk = response.chunk().await.map_err(|e| away(url, &e))?;
@@ -248,7 +258,7 @@ impl Fetcher {
         }
     }
 
-    fn unfolded(&self, url: &Url, body: &[u8]) -> std::result::Result<Bytes, Failed> {
+    fn unfolded(&self, url: &Url, body: &[u8]) -> Result<Bytes> {
         let mut plain = Vec::new();
         let decoder = flate2::read::MultiGzDecoder::new(body);
         let read = decoder.take(self.max_bytes + 1).read_to_end(&mut plain);
@@ -262,34 +272,33 @@ impl Fetcher {
         Ok(plain.into())
     }
 
-    fn too_large(&self, url: &Url) -> Failed {
+    fn too_large(&self, url: &Url) -> Error {
         let reason = format!("a body of more than {} bytes", self.max_bytes);
         fault(url, Fault::new(FaultKind::TooLarge, reason, "ask for smaller pages, or raise from.http.max_bytes"))
     }
 
-    async fn failure(&self, url: &Url, mut response: Response) -> Failed {
+    async fn failure(&self, url: &Url, mut response: Response) -> Error {
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|text| wait(text, Utc::now()));
+        let wait = retry_after.and_then(|text| wait(text, Utc::now()));
         let told = response.chunk().await.ok().flatten().unwrap_or_default();
         let told: String = String::from_utf8_lossy(&told).chars().filter(|c| !c.is_control()).take(DETAIL).collect();
         if passes(status) {
-            let error = Error::Away { url: shown(url), reason: format!("it answers {status} {told}") };
-            return Failed::Now { error, retry_after };
+            return Error::Away { url: shown(url), reason: format!("it answers {status} {told}"), wait };
         }
         let detail = if told.is_empty() { String::new() } else { format!(": {told}") };
-        Failed::For(Error::Status { url: shown(url), status: status.as_u16(), detail })
+        Error::Status { url: shown(url), status: status.as_u16(), detail }
     }
 }
 
 /// Where an answer leads, if it leads anywhere.
-fn redirect(url: &Url, response: &Response) -> std::result::Result<Option<Url>, Failed> {
+fn redirect(url: &Url, response: &Response) -> Result<Option<Url>> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
     let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
     let to = to.and_then(|to| url.join(to).ok());
-    let endless = |reason: &str| Failed::For(Error::Endless { url: shown(url), reason: reason.to_owned() });
+    let endless = |reason: &str| Error::Endless { url: shown(url), reason: reason.to_owned() };
     let to = to.ok_or_else(|| endless("a redirect without a usable Location"))?;
     if url.scheme() == "https" && to.scheme() == "http" {
         return Err(endless("a redirect from https to http"));
@@ -302,26 +311,11 @@ fn passes(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Whether another attempt may help.
-enum Failed {
-    Now { error: Error, retry_after: Option<Duration> },
-    For(Error),
+fn fault(url: &Url, fault: Fault) -> Error {
+    Error::Fault(fault.of(&shown(url)))
 }
 
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Away { .. } => Self::Now { error, retry_after: None },
-            error => Self::For(error),
-        }
-    }
-}
-
-fn fault(url: &Url, fault: Fault) -> Failed {
-    Failed::For(Error::Fault(fault.of(&shown(url))))
-}
-
-fn away(url: &Url, error: &reqwest::Error) -> Failed {
+fn away(url: &Url, error: &reqwest::Error) -> Error {
     // The library's text holds the whole URL; its causes do not.
     let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
     let mut reason = if error.is_timeout() { "no answer in time".to_owned() } else { "no answer".to_owned() };
@@ -329,7 +323,7 @@ fn away(url: &Url, error: &reqwest::Error) -> Failed {
         reason = format!("{reason}: {inner}");
         cause = inner.source();
     }
-    Failed::Now { error: Error::Away { url: shown(url), reason }, retry_after: None }
+    Error::Away { url: shown(url), reason, wait: None }
 }
 
 /// Anything up to the doubled pause.

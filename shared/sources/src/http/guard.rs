@@ -7,7 +7,17 @@
 use crate::error::{Error, Result};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+
+/// Addresses of a name.
+type Found = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+
+/// Asks the system for the addresses of a name.
+fn by_system(name: String) -> Found {
+    Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect()) })
+}
 
 /// A network such as `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +49,17 @@ impl Network {
 }
 
 /// The rule of one origin.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Guard {
     allowed: Vec<Network>,
+    /// How names become addresses, for the check and for connections.
+    lookup: fn(String) -> Found,
 }
 
 impl Guard {
     /// A guard that lets public addresses pass and these networks.
     pub(crate) fn new(allow: &[String]) -> Self {
-        Self { allowed: allow.iter().filter_map(|text| Network::parse(text)).collect() }
+        Self { allowed: allow.iter().filter_map(|text| Network::parse(text)).collect(), lookup: by_system }
     }
 
     /// Whether an address may be asked.
@@ -68,8 +80,8 @@ impl Guard {
         let addresses: Vec<IpAddr> = match literal.parse() {
             Ok(address) => vec![address],
             Err(_) => {
-                let away = |e: std::io::Error| Error::Away { url: shown(url), reason: e.to_string() };
-                tokio::net::lookup_host((host, 0)).await.map_err(away)?.map(|address| address.ip()).collect()
+                let away = |e: io::Error| Error::Away { url: shown(url), reason: e.to_string(), wait: None };
+                (self.lookup)(host.to_owned()).await.map_err(away)?
             }
         };
         if addresses.iter().any(|address| self.lets(*address)) {
@@ -88,8 +100,9 @@ impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.0.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|address| guard.lets(address.ip())).collect();
+            let found = (guard.lookup)(name.as_str().to_owned()).await?;
+            let allowed = found.into_iter().filter(|address| guard.lets(*address));
+            let allowed: Vec<SocketAddr> = allowed.map(|address| SocketAddr::new(address, 0)).collect();
             if allowed.is_empty() {
                 return Err(format!("{} has no address that may be asked", name.as_str()).into());
             }
@@ -154,10 +167,12 @@ pub(crate) fn shown(url: &Url) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::super::client::{Fetcher, Known};
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn public(text: &str) -> bool {
-        Guard::default().lets(text.parse().unwrap())
+        Guard::new(&[]).lets(text.parse().unwrap())
     }
 
     #[test]
@@ -210,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn urls_are_judged_by_scheme_and_address_however_it_is_written() {
-        let check = |text: &'static str| async move { Guard::default().check(&Url::parse(text).unwrap()).await };
+        let check = |text: &'static str| async move { Guard::new(&[]).check(&Url::parse(text).unwrap()).await };
         for refused in [
             "http://127.0.0.1/",
             "http://localhost/",
@@ -226,5 +241,33 @@ mod tests {
             assert!(!error.to_string().contains("secret"), "{error}");
         }
         assert!(check("http://93.184.216.34/").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_changes_its_address_behind_the_check_leads_nowhere() {
+        /// A public address when the name is checked, one inside when it is connected to.
+        fn rebound(_: String) -> Found {
+            static ASKED: AtomicUsize = AtomicUsize::new(0);
+            let first = ASKED.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+            let address = if first { "93.184.216.34" } else { "127.0.0.1" };
+            Box::pin(async move { Ok(vec![address.parse().unwrap()]) })
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://rebound.test:{}/", listener.local_addr().unwrap().port());
+        let origin = serde_json::json!({"url": url, "attempts": 1, "robots": "ignore", "timeout": "5s"});
+        let origin = serde_json::from_value(origin).unwrap();
+        let url = Url::parse(&url).unwrap();
+        let guard = Guard { lookup: rebound, ..Guard::new(&[]) };
+        let refused = Fetcher::guarded(&origin, guard).unwrap().fetch(&url, &Known::default()).await.unwrap_err();
+        assert!(refused.to_string().contains("no address that may be asked"), "{refused}");
+        // The same name is connected to where it is allowed to lead, so the refusal was the resolver's.
+        let allowed = Guard { lookup: rebound, ..Guard::new(&["127.0.0.1".to_owned()]) };
+        let mut fetcher = Fetcher::guarded(&origin, allowed).unwrap();
+        let known = Known::default();
+        let connected = tokio::select! {
+            answer = fetcher.fetch(&url, &known) => panic!("nobody answered: {answer:?}"),
+            connected = listener.accept() => connected,
+        };
+        assert!(connected.is_ok());
     }
 }

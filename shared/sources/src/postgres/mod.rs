@@ -116,7 +116,7 @@ impl Run<'_> {
             .catch_up(|message, stamp| {
                 *rows = (*rows).max(stamp.first + stamp.rows);
                 for line in message.payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                    published.note(&identity.of(line), 0);
+                    published.note(&identity.of(line));
                 }
             })
             .await
@@ -199,9 +199,9 @@ impl Run<'_> {
                 let line = row.get(0).unwrap_or_default().as_bytes();
                 let name = identity.of(line);
                 if row.get(1) == Some("t") {
-                    open.fresh.note(&name, 0);
+                    open.fresh.note(&name);
                 }
-                if !self.state.seen.has(&name, 0) && !self.published.has(&name, 0) {
+                if !self.state.seen.has(&name) && !self.published.has(&name) {
                     fresh.push((self.state.rows, self.fitting(line)?.to_vec()));
                     self.state.rows += 1;
                 }
@@ -216,7 +216,9 @@ impl Run<'_> {
             batches.flush(&mut self.ledger).await?;
             open.after = Some(after);
             fetches += 1;
-            if fetches.is_multiple_of(NOTE_EVERY) {
+            // Without the note, a restart reads more of the stream again.
+            let fits = seen::fit_one_note(&[&self.state.seen, &open.fresh, &self.published]);
+            if fetches.is_multiple_of(NOTE_EVERY) && fits {
                 open.carried = self.published.clone();
                 let state = State { open: Some(open.clone()), ..self.state.clone() };
                 self.ledger.note(&state).await?;
