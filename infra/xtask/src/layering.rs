@@ -62,7 +62,7 @@ const BETWEEN_ADAPTERS: &[(&str, &[&str])] = &[
     ("dataset", &["storage"]),
     ("intake", &["bus", "storage", "dataset"]),
     ("registry", &["bus", "storage", "dataset"]),
-    ("sources", &["bus", "storage"]),
+    ("sources", &["bus", "storage", "dataset"]),
 ];
 /// Inside the process layer.
 const BETWEEN_PROCESS: &[(&str, &[&str])] = &[("telemetry", &[]), ("runtime", &["telemetry"]), ("servers", &[])];

@@ -48,7 +48,7 @@ pub fn decode_stream(body: &[u8], limits: &Limits) -> Result<Vec<RecordBatch>, R
         return Err(Reject::whole(reject::BODY_TOO_LARGE, what, ""));
     }
     let stream = frame::unwrap(body, limits.decoded_bytes)?;
-    let announced = envelope::check(&stream, limits.rows)?;
+    let announced = envelope::check(&stream, limits)?;
     if announced == 0 {
         return Err(Reject::whole(EMPTY, "the stream holds no rows", ""));
     }
@@ -57,9 +57,6 @@ pub fn decode_stream(body: &[u8], limits: &Limits) -> Result<Vec<RecordBatch>, R
     let batches = catch_unwind(AssertUnwindSafe(|| read(&stream)))
         .map_err(|_| invalid("the decoder gave up on the data".to_owned()))?
         .map_err(|e| invalid(e.to_string()))?;
-    if view_text_bytes(&batches) > u64::try_from(limits.decoded_bytes).unwrap_or(u64::MAX) {
-        return Err(invalid(format!("views stand for more than {} bytes of text", limits.decoded_bytes)));
-    }
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     if rows != announced {
         return Err(invalid(format!("{announced} rows announced, {rows} decoded")));
@@ -77,12 +74,6 @@ fn read(stream: &[u8]) -> Result<Vec<RecordBatch>, ArrowError> {
         }
     }
     Ok(batches)
-}
-
-/// Views may all point at the same bytes, so their text can be far longer than the message.
-fn view_text_bytes(batches: &[RecordBatch]) -> u64 {
-    let columns = batches.iter().flat_map(RecordBatch::columns);
-    columns.filter_map(|c| c.as_string_view_opt()).flat_map(|views| views.lengths()).map(u64::from).sum()
 }
 
 /// What a message's Arrow body amounts to.

@@ -5,12 +5,15 @@
 //! really there. Only flat columns of the types that can be cast to declared ones pass; compression inside the
 //! stream, dictionaries and nesting are refused, each by name.
 
-use crate::reject::{ARROW_FEATURE_REFUSED, MALFORMED_ARROW, Reject, TOO_MANY_ROWS, shortened};
+use crate::reject::{ARROW_FEATURE_REFUSED, BODY_TOO_LARGE, MALFORMED_ARROW, Reject, TOO_MANY_ROWS, shortened};
+use crate::schema::Limits;
 use arrow_ipc::{Endianness, Field, Message, MessageHeader, MetadataVersion, Precision, RecordBatch, Schema, Type};
 
 /// A flatbuffer is verified against this before any of its fields is read.
 const METADATA_ALIGNMENT: usize = 8;
 const PREFIX: usize = 8;
+/// Bytes of a view; its length comes first.
+const VIEW: usize = 16;
 /// More columns than this cost more to compare than any declared schema can need.
 const MAX_COLUMNS: usize = 4096;
 /// A stream of very many tiny batches is slow rather than large.
@@ -49,11 +52,13 @@ fn refused(what: impl Into<String>, at: usize) -> Reject {
 }
 
 /// Walks the whole stream; `Ok` is the number of rows that its batches announce.
-pub(crate) fn check(body: &[u8], max_rows: usize) -> Result<usize, Reject> {
+pub(crate) fn check(body: &[u8], limits: &Limits) -> Result<usize, Reject> {
+    let max_rows = limits.rows;
     let mut cursor = Cursor { body, at: 0 };
     let mut layouts: Option<Vec<Layout>> = None;
     let mut rows = 0_usize;
     let mut batches = 0_usize;
+    let mut text = 0_u64;
     loop {
         let at = cursor.at;
         let Some(metadata) = next_metadata(&mut cursor)? else { break };
@@ -72,9 +77,13 @@ pub(crate) fn check(body: &[u8], max_rows: usize) -> Result<usize, Reject> {
                     return Err(refused(format!("more than {MAX_BATCHES} record batches in one message"), at));
                 }
                 let batch = message.header_as_record_batch().ok_or_else(|| malformed("no record batch", at))?;
-                rows = rows.saturating_add(check_batch(&batch, layouts, data.len(), max_rows, at)?);
+                rows = rows.saturating_add(check_batch(&batch, layouts, data, max_rows, &mut text, at)?);
                 if rows > max_rows {
                     return Err(Reject::whole(TOO_MANY_ROWS, format!("more than {max_rows} rows in one message"), ""));
+                }
+                if text > u64::try_from(limits.decoded_bytes).unwrap_or(u64::MAX) {
+                    let reason = format!("views stand for more than {} bytes of text", limits.decoded_bytes);
+                    return Err(Reject::whole(BODY_TOO_LARGE, reason, format!("byte {at}")));
                 }
             }
             (_, MessageHeader::DictionaryBatch) => return Err(refused("dictionary-encoded columns", at)),
@@ -162,10 +171,12 @@ fn field_layout(field: &Field<'_>, at: usize) -> Result<Layout, Reject> {
 fn check_batch(
     batch: &RecordBatch<'_>,
     layouts: &[Layout],
-    body: usize,
+    data: &[u8],
     max_rows: usize,
+    text: &mut u64,
     at: usize,
 ) -> Result<usize, Reject> {
+    let body = data.len();
     if batch.compression().is_some() {
         return Err(refused("compressed buffers: compress the whole stream with zstd instead", at));
     }
@@ -185,15 +196,16 @@ fn check_batch(
     views.reverse();
     let mut buffers = buffers.iter();
     let mut used = 0_usize;
-    let mut next = |need: usize, what: &str| -> Result<(), Reject> {
+    let mut next = |need: usize, what: &str| -> Result<&[u8], Reject> {
         let buffer = buffers.next().ok_or_else(|| malformed("fewer buffers than the columns need", at))?;
         let (offset, length) = (buffer.offset(), buffer.length());
         let end = offset.checked_add(length).and_then(|end| usize::try_from(end).ok());
-        if offset < 0 || length < 0 || end.is_none_or(|end| end > body) {
+        let range = usize::try_from(offset).ok().zip(end).map(|(start, end)| start..end);
+        let Some(buffer) = range.and_then(|range| data.get(range)) else {
             return Err(malformed("a buffer lies outside the body", at));
-        }
+        };
         // Buffers that overlap would let a small message unfold into a large one.
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let length = buffer.len();
         used = used.saturating_add(length);
         if used > body {
             return Err(malformed("the buffers together are longer than the body", at));
@@ -201,7 +213,7 @@ fn check_batch(
         if length < need {
             return Err(malformed(format!("a {what} buffer is too short for {rows} rows"), at));
         }
-        Ok(())
+        Ok(buffer)
     };
     for (node, layout) in nodes.iter().zip(layouts) {
         if usize::try_from(node.length()) != Ok(rows) {
@@ -212,16 +224,20 @@ fn check_batch(
             return Err(malformed("more nulls than rows", at));
         }
         next(if nulls > 0 { rows.div_ceil(8) } else { 0 }, "validity")?;
-        // Rows are capped, so these products cannot overflow.
         match layout {
-            Layout::Bits => next(rows.div_ceil(8), "value")?,
-            Layout::Fixed(width) => next(rows * width, "value")?,
+            Layout::Bits => {
+                next(rows.div_ceil(8), "value")?;
+            }
+            Layout::Fixed(width) => {
+                next(rows.saturating_mul(*width), "value")?;
+            }
             Layout::Offsets(width) => {
-                next(if rows == 0 { 0 } else { (rows + 1) * width }, "offset")?;
+                next(if rows == 0 { 0 } else { rows.saturating_add(1).saturating_mul(*width) }, "offset")?;
                 next(0, "text")?;
             }
             Layout::Views => {
-                next(rows * 16, "view")?;
+                let views_of = next(rows.saturating_mul(VIEW), "view")?;
+                *text = text.saturating_add(text_of(views_of.get(..rows * VIEW).unwrap_or_default()));
                 let count = views.pop().unwrap_or_default();
                 let count = usize::try_from(count).map_err(|_| malformed("negative view buffer count", at))?;
                 for _ in 0..count {
@@ -234,4 +250,11 @@ fn check_batch(
         return Err(malformed("more buffers than the columns need", at));
     }
     Ok(rows)
+}
+
+/// Bytes of text that views stand for. They may all point at the same bytes, so that a small message would unfold into
+/// a large one, and its text would be looked at as often as it is pointed at.
+fn text_of(views: &[u8]) -> u64 {
+    let lengths = views.chunks_exact(VIEW).filter_map(|view| view.first_chunk().copied());
+    lengths.map(|length| u64::from(u32::from_le_bytes(length))).sum()
 }

@@ -5,6 +5,7 @@
 //! spend time out of proportion to its size. Damage ends in [`Error::Corrupt`], a panic of the decoder included.
 
 use crate::error::Error;
+use crate::plausible::plausible;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
@@ -12,7 +13,6 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Encoding;
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -23,12 +23,6 @@ use std::sync::Arc;
 
 /// Rows of one array.
 const ROWS: usize = 64 * 1024;
-/// Bytes that a column chunk may declare for each byte it takes in the file.
-const MOST_RATIO: i64 = 4_000;
-/// Bytes that a column chunk may declare whatever its ratio.
-const SMALL: i64 = 64 << 20;
-/// Rows that a row group may declare for each byte it takes in the file.
-const MOST_ROWS_PER_BYTE: i64 = 100_000;
 
 /// A Parquet file whose footer was read and found plausible.
 pub struct LocalParquet {
@@ -52,12 +46,10 @@ impl LocalParquet {
         let file = Positioned { file: Arc::new(file), length };
         let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
         let found = guarded(load).map_err(corrupt)?;
-        for (at, group) in found.metadata().row_groups().iter().enumerate() {
-            plausible(group, length).map_err(|reason| corrupt(format!("row group {at}: {reason}")))?;
-        }
+        plausible(found.metadata(), length).map_err(|e| corrupt(e.to_string()))?;
         let footer = Arc::clone(found.metadata());
         let with = |texts: &DataType| {
-            let schema = hinted(found.schema(), texts);
+            let schema = texts_as(found.schema(), texts);
             ArrowReaderMetadata::try_new(Arc::clone(&footer), ArrowReaderOptions::new().with_schema(schema))
         };
         let keyed = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
@@ -128,8 +120,10 @@ impl LocalParquet {
     }
 }
 
-/// The schema with another type for texts.
-fn hinted(schema: &Schema, texts: &DataType) -> SchemaRef {
+/// The schema of a Parquet file with another type for its texts: views share the text of a page, dictionaries that of
+/// a column chunk, where plain text would be copied for every row.
+#[must_use]
+pub fn texts_as(schema: &Schema, texts: &DataType) -> SchemaRef {
     let field = |field: &Arc<Field>| match field.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             Arc::new(field.as_ref().clone().with_data_type(texts.clone()))
@@ -143,33 +137,6 @@ fn hinted(schema: &Schema, texts: &DataType) -> SchemaRef {
         schema.fields().iter().map(field).collect::<Vec<_>>(),
         schema.metadata().clone(),
     ))
-}
-
-/// What a row group declares, against the size of the file.
-fn plausible(group: &RowGroupMetaData, length: u64) -> Result<(), String> {
-    let length = i64::try_from(length).unwrap_or(i64::MAX);
-    let rows = group.num_rows();
-    if rows < 0 {
-        return Err(format!("it declares {rows} rows"));
-    }
-    let taken: i64 = group.columns().iter().map(|chunk| chunk.compressed_size().max(0)).fold(0, i64::saturating_add);
-    if rows / MOST_ROWS_PER_BYTE > taken {
-        return Err(format!("it declares {rows} rows in {taken} bytes"));
-    }
-    group.columns().iter().try_for_each(|chunk| plausible_chunk(chunk, length))
-}
-
-fn plausible_chunk(chunk: &ColumnChunkMetaData, length: i64) -> Result<(), String> {
-    let (taken, declared) = (chunk.compressed_size(), chunk.uncompressed_size());
-    let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset()).min(chunk.data_page_offset());
-    let name = chunk.column_path().string();
-    if start < 0 || taken < 0 || start.checked_add(taken).is_none_or(|end| end > length) {
-        return Err(format!("column \"{name}\" ends beyond the end of the file: it was cut off or altered"));
-    }
-    if declared < 0 || (declared > SMALL && declared / MOST_RATIO > taken) {
-        return Err(format!("column \"{name}\" declares {declared} bytes in {taken}: it would burst the memory"));
-    }
-    Ok(())
 }
 
 /// Runs a decoder that outside bytes may have led astray.

@@ -4,26 +4,21 @@
 //! Each record batch is put behind the schema and decoded alone: the decoder sees nothing that was not checked.
 
 use crate::error::{Fault, FaultKind};
-use crate::message::{PIECE_BYTES, PIECE_ROWS, Piece, ROW_BYTES};
+use crate::files::batches::Batches;
 use crate::text::{Rules, Sink};
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema};
-use arrow::error::ArrowError;
-use bytes::Bytes;
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek as _, SeekFrom};
-use std::sync::Arc;
-use tidemill_conform::{Limits, Reject, decode_stream, encode_stream};
-use tidemill_contracts::headers;
+use tidemill_conform::{Limits, Reject, decode_stream};
 
 const MAGIC: &[u8] = b"ARROW1\0\0";
 /// Writers align the first message behind the magic word, by up to so many bytes.
 const ALIGNMENT: u64 = 64;
 const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
-/// Most bytes of one record batch.
-const BATCH_BYTES: u64 = 512 << 20;
+/// Most bytes of one record batch, which is in memory as a whole.
+const BATCH_BYTES: usize = 256 << 20;
+/// What one record batch may hold: of the shortest values, bits, one a row; of views, which may share their text, no
+/// more text than four batches.
+const LIMITS: Limits = Limits { body_bytes: usize::MAX, decoded_bytes: 4 * BATCH_BYTES, rows: 8 * BATCH_BYTES };
 /// Most bytes of the metadata of one message.
 const METADATA_BYTES: usize = 16 << 20;
 const MEND: &str = "write it without dictionaries, nested columns and compression: compression=\"uncompressed\"";
@@ -32,12 +27,17 @@ pub(super) fn read(mut file: File, size: u64, rules: &Rules, skip: u64, sink: Si
     let start = start(&mut file);
     file.seek(SeekFrom::Start(start)).map_err(|e| cut(&e))?;
     let mut stream = BufReader::with_capacity(1 << 20, file);
-    let Some(schema) = message(&mut stream, size)? else { return Err(damaged("there is no schema")) };
-    let mut batches = Batches::new(skip);
-    while let Some(next) = message(&mut stream, size)? {
-        let alone = [schema.as_slice(), &next, &END].concat();
-        let limits = Limits { body_bytes: usize::MAX, decoded_bytes: usize::MAX, rows: usize::MAX };
-        for batch in decode_stream(&alone, &limits).map_err(|reject| refused(&reject))? {
+    let mut schema = Vec::new();
+    if !message(&mut stream, size, &mut schema)? {
+        return Err(damaged("there is no schema"));
+    }
+    let mut batches = Batches::new(skip, size);
+    let mut alone = schema.clone();
+    while message(&mut stream, size, &mut alone)? {
+        alone.extend_from_slice(&END);
+        let decoded = decode_stream(&alone, &LIMITS).map_err(|reject| refused(&reject))?;
+        alone.clone_from(&schema);
+        for batch in decoded {
             if !batches.push(&batch, rules, sink)? {
                 return Ok(batches.rows());
             }
@@ -59,8 +59,8 @@ fn start(file: &mut File) -> u64 {
     at
 }
 
-/// The bytes of the next message; `None` at the end of the stream.
-fn message(stream: &mut impl Read, size: u64) -> Result<Option<Vec<u8>>, Fault> {
+/// Appends the next message; false at the end of the stream.
+fn message(stream: &mut impl Read, size: u64, bytes: &mut Vec<u8>) -> Result<bool, Fault> {
     let mut prefix = [0; 8];
     match stream.read_exact(&mut prefix) {
         Ok(()) => {}
@@ -68,31 +68,37 @@ fn message(stream: &mut impl Read, size: u64) -> Result<Option<Vec<u8>>, Fault> 
         Err(e) => return Err(cut(&e)),
     }
     if prefix == END {
-        return Ok(None);
+        return Ok(false);
     }
     let [marker @ .., a, b, c, d] = prefix;
     let length = usize::try_from(i32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
     if marker != [0xff; 4] || length > METADATA_BYTES {
         return Err(damaged("no message where one is expected"));
     }
-    let mut bytes = prefix.to_vec();
-    bytes.resize(8 + length, 0);
-    stream.read_exact(bytes.get_mut(8..).unwrap_or_default()).map_err(|e| cut(&e))?;
-    let metadata = bytes.get(8..).unwrap_or_default();
+    bytes.extend_from_slice(&prefix);
+    let metadata = append(stream, length, bytes)?;
     let message =
         arrow_ipc::root_as_message(metadata).map_err(|_| damaged("the metadata of a message do not verify"))?;
     let body = u64::try_from(message.bodyLength()).map_err(|_| damaged("a negative length"))?;
     if body > size {
         return Err(damaged("a message is longer than the file"));
     }
-    if body > BATCH_BYTES {
+    let Some(body) = usize::try_from(body).ok().filter(|body| *body <= BATCH_BYTES) else {
         let reason = format!("a record batch of {body} bytes; at most {BATCH_BYTES} are read");
-        return Err(Fault::new(FaultKind::TooLarge, reason, "write smaller record batches"));
-    }
+        let mend = "write smaller record batches: record_batch_size in Polars, max_chunksize in PyArrow";
+        return Err(Fault::new(FaultKind::TooLarge, reason, mend));
+    };
+    append(stream, body, bytes)?;
+    Ok(true)
+}
+
+/// Appends so many bytes, and shows them.
+fn append<'b>(stream: &mut impl Read, length: usize, bytes: &'b mut Vec<u8>) -> Result<&'b [u8], Fault> {
     let start = bytes.len();
-    bytes.resize(start + usize::try_from(body).unwrap_or(usize::MAX), 0);
-    stream.read_exact(bytes.get_mut(start..).unwrap_or_default()).map_err(|e| cut(&e))?;
-    Ok(Some(bytes))
+    bytes.resize(start + length, 0);
+    let new = bytes.get_mut(start..).unwrap_or_default();
+    stream.read_exact(new).map_err(|e| cut(&e))?;
+    Ok(new)
 }
 
 fn cut(error: &std::io::Error) -> Fault {
@@ -111,87 +117,10 @@ fn refused(reject: &Reject) -> Fault {
     if reject.code == tidemill_conform::reject::ARROW_FEATURE_REFUSED {
         return Fault::new(FaultKind::Format, reject.reason.clone(), MEND);
     }
+    if [tidemill_conform::reject::BODY_TOO_LARGE, tidemill_conform::reject::TOO_MANY_ROWS].contains(&reject.code) {
+        return Fault::new(FaultKind::TooLarge, reject.reason.clone(), "write smaller record batches");
+    }
     damaged(&reject.reason)
-}
-
-/// Gathers record batches into pieces.
-#[derive(Debug)]
-pub(super) struct Batches {
-    rows: u64,
-    skip: u64,
-    checked: bool,
-}
-
-impl Batches {
-    /// Rows before `skip` are counted and left out.
-    pub(super) fn new(skip: u64) -> Self {
-        Self { rows: 0, skip, checked: false }
-    }
-
-    /// Rows seen.
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Hands over the rows of a batch in pieces; false when the sink wants no more.
-    pub(super) fn push(&mut self, batch: &RecordBatch, rules: &Rules, sink: Sink<'_>) -> Result<bool, Fault> {
-        let schema = batch.schema();
-        if !std::mem::replace(&mut self.checked, true) {
-            let names: BTreeSet<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-            rules.fits(&names)?;
-        }
-        let known = schema.fields().iter().enumerate().filter(|(_, field)| rules.columns.contains_key(field.name()));
-        let known: Vec<usize> = known.map(|(at, _)| at).collect();
-        let batch = batch.project(&known).map_err(|e| damaged(&e.to_string()))?;
-        let batch = in_utc(&batch).map_err(|e| damaged(&e.to_string()))?;
-        let before = usize::try_from(self.skip.saturating_sub(self.rows)).unwrap_or(usize::MAX).min(batch.num_rows());
-        let first = self.rows + before as u64;
-        self.rows += batch.num_rows() as u64;
-        self.pieces(&batch.slice(before, batch.num_rows() - before), first, sink)
-    }
-
-    fn pieces(&self, batch: &RecordBatch, first: u64, sink: Sink<'_>) -> Result<bool, Fault> {
-        let mut at = 0;
-        while at < batch.num_rows() {
-            let part = batch.slice(at, PIECE_ROWS.min(batch.num_rows() - at));
-            if !piece(&part, first + at as u64, sink)? {
-                return Ok(false);
-            }
-            at += part.num_rows();
-        }
-        Ok(true)
-    }
-}
-
-/// The batch with its timestamps as instants: one without a zone is UTC, as a text without offset is.
-fn in_utc(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let (mut fields, mut arrays): (Vec<Field>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
-    for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
-        let instant = match field.data_type() {
-            DataType::Timestamp(unit, None) => DataType::Timestamp(*unit, Some("UTC".into())),
-            other => other.clone(),
-        };
-        arrays.push(cast(array, &instant)?);
-        fields.push(field.as_ref().clone().with_data_type(instant));
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
-}
-
-/// One piece, or several when it would be too large.
-fn piece(part: &RecordBatch, first: u64, sink: Sink<'_>) -> Result<bool, Fault> {
-    let body = encode_stream(std::slice::from_ref(part))
-        .map_err(|e| Fault::new(FaultKind::Format, e.to_string(), "use plain columns"))?;
-    let rows = part.num_rows();
-    if body.len() > PIECE_BYTES && rows > 1 {
-        let half = rows / 2;
-        return Ok(piece(&part.slice(0, half), first, sink)?
-            && piece(&part.slice(half, rows - half), first + half as u64, sink)?);
-    }
-    if body.len() > ROW_BYTES {
-        let reason = format!("a row of {} bytes; the limit is {ROW_BYTES}", body.len());
-        return Err(Fault::new(FaultKind::Row, reason, "move large values to files and name them in the row"));
-    }
-    Ok(sink(Piece { content_type: headers::ARROW_STREAM, body: Bytes::from(body), first, rows: rows as u64 }))
 }
 
 #[cfg(test)]
@@ -199,10 +128,13 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::files::Scratch;
-    use arrow::array::{AsArray as _, DictionaryArray, Int64Array, StringArray, TimestampMicrosecondArray};
-    use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+    use crate::message::ROW_BYTES;
+    use arrow::array::{ArrayRef, ByteView, DictionaryArray, Int64Array, RecordBatch, StringArray, StringViewArray};
+    use arrow::buffer::Buffer;
+    use arrow::datatypes::Int32Type;
     use arrow::ipc::writer::{FileWriter, StreamWriter};
     use serde_json::json;
+    use std::sync::Arc;
     use tidemill_spec::Source;
 
     fn rules() -> Rules {
@@ -248,20 +180,6 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_without_a_zone_are_utc_and_others_stay() {
-        let micros = || TimestampMicrosecondArray::from(vec![Some(1_000_001), None]);
-        let columns: Vec<(&str, ArrayRef)> =
-            vec![("bare", Arc::new(micros())), ("zoned", Arc::new(micros().with_timezone("+02:00")))];
-        let batch = in_utc(&RecordBatch::try_from_iter(columns).unwrap()).unwrap();
-        let zones = batch.schema().fields().iter().map(|f| f.data_type().to_string()).collect::<Vec<_>>();
-        assert!(zones[0].contains("UTC") && zones[1].contains("+02:00"), "{zones:?}");
-        for column in batch.columns() {
-            let values: Vec<_> = column.as_primitive::<TimestampMicrosecondType>().iter().collect();
-            assert_eq!(values, [Some(1_000_001), None]);
-        }
-    }
-
-    #[test]
     fn damaged_files_are_refused_whatever_is_damaged() {
         let whole = file();
         let cut = all(&whole[..whole.len() / 2], 0).unwrap_err();
@@ -286,5 +204,64 @@ mod tests {
         writer.write(&batch).unwrap();
         let refused = all(&writer.into_inner().unwrap(), 0).unwrap_err();
         assert_eq!(refused.kind, FaultKind::Format, "{refused}");
+    }
+
+    fn written(texts: ArrayRef) -> Vec<u8> {
+        let numbers = Int64Array::from_iter_values(0..i64::try_from(texts.len()).unwrap());
+        let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as ArrayRef), ("at", texts)]).unwrap();
+        let mut writer = FileWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    #[test]
+    fn views_travel_with_their_own_text_only() {
+        // Some 16 MB of text in one batch, as Polars writes a column of strings: more than any message holds.
+        let text = |n: usize| format!("{n:>8}").repeat(100);
+        let views = StringViewArray::from_iter_values((0..20_000).map(text));
+        let scratch = Scratch::of(&written(Arc::new(views)), None).unwrap();
+        let (mut pieces, mut first) = (0, String::new());
+        let rows = read(scratch.file, scratch.size, &rules(), 0, &mut |piece| {
+            let batches = decode_stream(&piece.body, &Limits::default()).unwrap();
+            assert_eq!(batches[0].schema().field(1).data_type(), &arrow::datatypes::DataType::Utf8);
+            let texts = batches[0].column(1).as_any().downcast_ref::<StringArray>().unwrap();
+            assert_eq!(texts.value(0), text(usize::try_from(piece.first).unwrap()));
+            first = texts.value(0).to_owned();
+            pieces += 1;
+            true
+        });
+        assert_eq!((rows.unwrap(), first.len()), (20_000, 800));
+        assert!(pieces < 200, "{pieces} pieces, as if rows travelled one by one");
+    }
+
+    #[test]
+    fn views_that_share_their_text_are_no_bomb() {
+        let shared = |length: u32, rows: usize| -> ArrayRef {
+            let block = Buffer::from_vec(vec![b'x'; length as usize]);
+            let views = vec![ByteView::new(length, b"xxxx").as_u128(); rows];
+            Arc::new(StringViewArray::try_new(views.into(), vec![block], None).unwrap())
+        };
+        // Refused before anything is decoded, by what it unfolds to, and by one row.
+        for (length, rows, kind) in [
+            (100_000, 20_000, FaultKind::TooLarge),
+            (80_000, 10_000, FaultKind::TooLarge),
+            (u32::try_from(ROW_BYTES).unwrap() + 1, 2, FaultKind::Row),
+        ] {
+            let refused = all(&written(shared(length, rows)), 0).unwrap_err();
+            assert_eq!(refused.kind, kind, "{length}: {refused}");
+        }
+        assert_eq!(all(&written(shared(1_000, 1_000)), 0).unwrap(), (1_000, 1_000));
+    }
+
+    #[test]
+    fn a_batch_that_announces_more_than_it_holds_is_refused() {
+        let whole = written(Arc::new(StringArray::from(vec!["a"; 3])));
+        // The number of rows stands in the metadata of the batch as 64 bits.
+        let three = 3_u64.to_le_bytes();
+        for at in (8..whole.len() - 8).filter(|at| whole[*at..*at + 8] == three) {
+            let mut forged = whole.clone();
+            forged[at..at + 8].copy_from_slice(&(1_u64 << 61).to_le_bytes());
+            assert!(all(&forged, 0).is_err(), "byte {at}");
+        }
     }
 }

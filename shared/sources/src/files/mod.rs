@@ -1,6 +1,7 @@
 //! Files below a folder or an S3 prefix: each taken once it is complete, row by row, once.
 
 mod arrow_ipc;
+mod batches;
 mod csv;
 mod jsonl;
 mod parquet;

@@ -1,27 +1,24 @@
 //! Parquet files, batch by batch.
 
 use crate::error::{Fault, FaultKind};
-use crate::files::arrow_ipc::Batches;
+use crate::files::batches::Batches;
 use crate::text::{Rules, Sink};
 use ::parquet::arrow::ProjectionMask;
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use ::parquet::errors::ParquetError;
+use arrow::datatypes::DataType;
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::sync::Arc;
+use tidemill_dataset::{Implausible, plausible, texts_as};
 
-/// Rows decoded at once.
-const BATCH_ROWS: usize = 8_192;
-/// Most bytes that a file may say it has when unfolded.
-const MOST_BYTES: i64 = 64 << 30;
+/// Rows decoded at once; text that is not shared is in memory for all of them.
+const BATCH_ROWS: usize = 1_024;
 
-pub(super) fn read(file: File, rules: &Rules, skip: u64, sink: Sink<'_>) -> Result<u64, Fault> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
-    let unfolded: i64 = builder.metadata().row_groups().iter().map(|group| group.total_byte_size()).sum();
-    if !(0..=MOST_BYTES).contains(&unfolded) {
-        let reason = format!("the file says that it unfolds to {unfolded} bytes");
-        return Err(Fault::new(FaultKind::TooLarge, reason, "split the file"));
-    }
-    let schema = builder.schema().clone();
+pub(super) fn read(file: File, size: u64, rules: &Rules, skip: u64, sink: Sink<'_>) -> Result<u64, Fault> {
+    let found = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| damaged(&e))?;
+    plausible(found.metadata(), size).map_err(|e| implausible(&e))?;
+    let schema = Arc::clone(found.schema());
     let names: BTreeSet<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     rules.fits(&names)?;
     let wanted: Vec<usize> = schema
@@ -31,9 +28,12 @@ pub(super) fn read(file: File, rules: &Rules, skip: u64, sink: Sink<'_>) -> Resu
         .filter(|(_, field)| rules.columns.contains_key(field.name()))
         .map(|(at, _)| at)
         .collect();
+    let options = ArrowReaderOptions::new().with_schema(texts_as(&schema, &DataType::Utf8View));
+    let viewed = ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options).map_err(|e| damaged(&e))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, viewed);
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
     let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|e| damaged(&e))?;
-    let mut batches = Batches::new(skip);
+    let mut batches = Batches::new(skip, size);
     for batch in reader {
         let batch = batch.map_err(|e| damaged(&e))?;
         if !batches.push(&batch, rules, sink)? {
@@ -41,6 +41,15 @@ pub(super) fn read(file: File, rules: &Rules, skip: u64, sink: Sink<'_>) -> Resu
         }
     }
     Ok(batches.rows())
+}
+
+fn implausible(error: &Implausible) -> Fault {
+    let (kind, mend) = if error.is_bomb {
+        (FaultKind::TooLarge, "write it again, in smaller files")
+    } else {
+        (FaultKind::Damaged, "see whether the file was cut off, and write it again")
+    };
+    Fault::new(kind, error.to_string(), mend)
 }
 
 fn damaged(error: &(dyn std::error::Error + 'static)) -> Fault {
@@ -87,8 +96,8 @@ mod tests {
     #[test]
     fn batches_hold_declared_columns_from_any_row_on() {
         let mut numbers = Vec::new();
-        let file = Scratch::of(&parquet(20_000), None).unwrap().file;
-        let rows = read(file, &rules("ignore"), 19_000, &mut |piece| {
+        let scratch = Scratch::of(&parquet(20_000), None).unwrap();
+        let rows = read(scratch.file, scratch.size, &rules("ignore"), 19_000, &mut |piece| {
             let batch = &decode_stream(&piece.body, &Limits::default()).unwrap()[0];
             assert_eq!(batch.num_columns(), 2);
             numbers.push((piece.first, piece.rows));
@@ -103,13 +112,37 @@ mod tests {
     fn cut_and_damaged_files_are_refused() {
         let whole = parquet(5_000);
         let refused = |bytes: &[u8]| {
-            let file = Scratch::of(bytes, None).unwrap().file;
-            read(file, &rules("ignore"), 0, &mut |_| true).unwrap_err().kind
+            let scratch = Scratch::of(bytes, None).unwrap();
+            read(scratch.file, scratch.size, &rules("ignore"), 0, &mut |_| true).unwrap_err().kind
         };
         assert_eq!(refused(&whole[..whole.len() / 2]), FaultKind::Damaged);
         assert_eq!(refused(b"PAR1"), FaultKind::Damaged);
         assert_eq!(refused(b""), FaultKind::Damaged);
-        let strict = read(Scratch::of(&whole, None).unwrap().file, &rules("refuse"), 0, &mut |_| true).unwrap_err();
+        let scratch = Scratch::of(&whole, None).unwrap();
+        let strict = read(scratch.file, scratch.size, &rules("refuse"), 0, &mut |_| true).unwrap_err();
         assert!(strict.kind == FaultKind::Schema && strict.reason.ends_with("other"), "{strict}");
+    }
+
+    #[test]
+    fn a_small_file_does_not_unfold_into_a_flood() {
+        // One text, which every row of the file points at.
+        let rows = 20_000;
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("n", Arc::new(Int64Array::from_iter_values(0..rows))),
+            ("at", Arc::new(StringArray::from_iter_values((0..rows).map(|_| "x".repeat(20_000))))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut writer = ::parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        let scratch = Scratch::of(&writer.into_inner().unwrap(), None).unwrap();
+        assert!(scratch.size < 300_000, "{}", scratch.size);
+        let mut before = 0;
+        let refused = read(scratch.file, scratch.size, &rules("refuse"), 0, &mut |piece| {
+            before = piece.first;
+            true
+        });
+        let refused = refused.unwrap_err();
+        assert!(refused.kind == FaultKind::TooLarge && refused.mend.contains("CSV"), "{refused}");
+        assert!(before < 16_000, "refused only at row {before}");
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn rows(
     match format {
         RowFormat::Csv => csv::read(file()?, rules, skip, sink),
         RowFormat::Jsonl => jsonl::read(file()?, rules, skip, sink),
-        RowFormat::Parquet => guarded(|| parquet::read(file()?, rules, skip, sink)),
+        RowFormat::Parquet => guarded(|| parquet::read(file()?, scratch.size, rules, skip, sink)),
         RowFormat::Arrow => guarded(|| arrow_ipc::read(file()?, scratch.size, rules, skip, sink)),
         RowFormat::Json => Err(Fault::new(FaultKind::Format, "a JSON document is no file of rows", "write JSON lines")),
     }
