@@ -101,7 +101,7 @@ fn bad_files_end_in_a_code_a_place_and_a_mend() {
     // The header of a page: a hole in values alone would make other values, which nobody can tell.
     holed[119_070..121_000].fill(0xff);
     let long = [b"a,b\n1,".as_slice(), &vec![b'x'; 20 << 20]].concat();
-    let files: [(&str, Vec<u8>, &str); 12] = [
+    let files: [(&str, Vec<u8>, &str); 13] = [
         ("cut.parquet", whole[..whole.len() / 2].to_vec(), "footer"),
         ("holed.parquet", holed, "row group 0, column"),
         ("text.parquet", b"this is no parquet file at all".to_vec(), "footer"),
@@ -110,7 +110,8 @@ fn bad_files_end_in_a_code_a_place_and_a_mend() {
         ("wide.csv", b"\xff\xfea\0,\0b\0\n\0".to_vec(), "UTF-16"),
         ("ragged.csv", b"a,b,c\n1,2,3\n4,5\n6,7,8\n".to_vec(), "line 3"),
         ("twice.csv", b"a,b,a\n1,2,3\n".to_vec(), "line 1: column 3"),
-        ("long.csv", long, "longer than 16 MB"),
+        ("long.csv", long, "line 2 does not end within"),
+        ("open.csv", b"a,b\n1,\"2\n3,4\n".to_vec(), "line 2 opens a quote at byte 3"),
         ("broken.jsonl", b"{\"a\":1}\n{\"a\":\n{\"a\":2}\n".to_vec(), "line 2"),
         ("nothing.csv", b"a,b\n".to_vec(), "no rows"),
         ("torn.arrow", b"ARROW1\0\0 and then nothing that is any".to_vec(), "Arrow message"),

@@ -15,6 +15,7 @@
 //!
 //! # Why bounded
 //! Objects are copied to disk, hashed, and read in pieces of at most a message; at most a few pieces wait for the bus.
+//! No record is gathered beyond what a row may have, and no binary file is unfolded beyond what its size lets expect.
 
 mod error;
 mod files;
@@ -26,6 +27,7 @@ mod message;
 mod post;
 mod postgres;
 mod puller;
+mod records;
 mod secret;
 mod seen;
 mod snapshots;
@@ -35,4 +37,5 @@ pub use error::{Error, Fault, FaultKind, Result};
 pub use infer::{Candidate, InferOptions, Inferred, InferredColumn, SAMPLE_ROWS, infer};
 pub use post::{Posted, Poster};
 pub use puller::{Puller, Refusal, Tell, Told};
+pub use records::{OpenRecord, RecordEnd, Records};
 pub use snapshots::{Kept, SnapshotPlan, Snapshots};

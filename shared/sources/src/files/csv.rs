@@ -2,6 +2,7 @@
 
 use crate::error::{Fault, FaultKind};
 use crate::message::ROW_BYTES;
+use crate::records::{OpenRecord, RecordEnd, Records};
 use crate::text::{Lines, Rules, Sink};
 use csv::{ByteRecord, ErrorKind, ReaderBuilder};
 use std::fs::File;
@@ -11,11 +12,10 @@ const UTF8_MEND: &str = "write the file as UTF-8, for example: iconv -f LATIN1 -
 
 pub(super) fn read(mut file: File, rules: &Rules, skip: u64, sink: Sink<'_>) -> Result<u64, Fault> {
     skip_mark(&mut file)?;
-    let mut reader = ReaderBuilder::new()
-        .delimiter(rules.delimiter)
-        .flexible(false)
-        .has_headers(false)
-        .from_reader(BufReader::with_capacity(1 << 20, file));
+    let end = RecordEnd::Csv { delimiter: rules.delimiter };
+    let records = Records::new(BufReader::with_capacity(1 << 20, file), end, ROW_BYTES as u64);
+    let mut reader =
+        ReaderBuilder::new().delimiter(rules.delimiter).flexible(false).has_headers(false).from_reader(records);
     let mut record = ByteRecord::new();
     if !reader.read_byte_record(&mut record).map_err(|e| fault(&e))? {
         return Err(Fault::new(FaultKind::Damaged, "the file is empty", "a CSV file has a header at least"));
@@ -67,7 +67,7 @@ fn text(bytes: &[u8], line: u64) -> Result<&str, Fault> {
 }
 
 /// A fault of the whole file from what the reader says.
-fn fault(error: &csv::Error) -> Fault {
+pub(crate) fn fault(error: &csv::Error) -> Fault {
     let line = error.position().map_or(0, csv::Position::line);
     match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -75,13 +75,26 @@ fn fault(error: &csv::Error) -> Fault {
             let mend = "quote fields that hold the delimiter, and see whether the file was cut off";
             Fault::new(FaultKind::Ragged, reason, mend).line(line)
         }
+        ErrorKind::Io(error) => match OpenRecord::behind(error) {
+            Some(open) => endless(&open),
+            None => Fault::new(FaultKind::Damaged, error.to_string(), "see the disk of this machine"),
+        },
         ErrorKind::Utf8 { .. } => Fault::new(FaultKind::Encoding, "the text is not UTF-8", UTF8_MEND).line(line),
         _ => Fault::new(FaultKind::Damaged, error.to_string(), "write the file again"),
     }
 }
 
-/// A record may not be larger than a row may.
-const _: () = assert!(ROW_BYTES < 8 << 20);
+/// A record without an end: which column its values belong to cannot be told, or no message can hold it.
+pub(crate) fn endless(open: &OpenRecord) -> Fault {
+    let (kind, mend) = if open.is_quote {
+        (FaultKind::Ragged, "close the quote; one that belongs to a quoted text is written twice")
+    } else {
+        (FaultKind::Row, "end every row with a line end, and move large values to files")
+    };
+    let mut fault = Fault::new(kind, open.to_string(), mend);
+    fault.position = format!("line {}, byte {}", open.line, open.byte);
+    fault
+}
 
 #[cfg(test)]
 mod tests {
@@ -121,6 +134,21 @@ mod tests {
         let (rows, pieces) = all(text, json!({}), 1).unwrap();
         assert_eq!((rows, pieces[0].first, pieces[0].rows), (2, 1, 1));
         assert!(all(b"n;at\n3;y\n", json!({"delimiter": ";"}), 0).is_ok());
+    }
+
+    #[test]
+    fn a_stray_quote_does_not_swallow_the_rest_of_the_file() {
+        let refused = |text: &str| all(text.as_bytes(), json!({}), 0).unwrap_err();
+        let rest = "3,x,three\n".repeat(ROW_BYTES / 5);
+        let long = refused(&format!("n,at,name\n1,x,one\n2,x,\"two\n{rest}"));
+        assert_eq!((long.kind, long.position.as_str()), (FaultKind::Ragged, "line 3, byte 5"));
+        assert!(long.reason.contains("does not close within") && long.mend.contains("close the quote"), "{long}");
+        // Within the limit too: the quote would make one row of all that follow.
+        let short = refused("n,at,name\n1,x,\"one\n2,x,two\n");
+        assert_eq!((short.kind, short.position.as_str()), (FaultKind::Ragged, "line 2, byte 5"));
+        let endless = refused(&format!("n,at,name\n1,x,{}", "x".repeat(2 * ROW_BYTES)));
+        assert_eq!((endless.kind, endless.position.as_str()), (FaultKind::Row, "line 2, byte 1"));
+        assert_eq!(all(b"n,at,name\n1,x,5\" pipe\n2,x,\"\"\"a\"\"\"\n", json!({}), 0).unwrap().0, 2);
     }
 
     #[test]

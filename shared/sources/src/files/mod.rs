@@ -10,6 +10,7 @@ mod scratch;
 mod take;
 mod watch;
 
+pub(crate) use csv::{endless, fault as csv_fault};
 pub(crate) use read::{Compression, format_of};
 pub(crate) use scratch::Scratch;
 

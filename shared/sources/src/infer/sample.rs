@@ -3,8 +3,10 @@
 use super::{InferOptions, SAMPLE_ROWS};
 use crate::error::{Error, Fault, FaultKind, Result};
 use crate::files::read::{blocking, compression_of};
-use crate::files::{Compression, Scratch, format_of};
+use crate::files::{Compression, Scratch, csv_fault, endless, format_of};
 use crate::http::{Answer, Fetcher, Known};
+use crate::message::ROW_BYTES;
+use crate::records::{OpenRecord, RecordEnd, Records};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -110,6 +112,9 @@ async fn over_http(options: &InferOptions, most: usize) -> Result<Sample> {
 }
 
 fn lost(error: &std::io::Error) -> Fault {
+    if let Some(open) = OpenRecord::behind(error) {
+        return endless(&open);
+    }
     Fault::new(FaultKind::Damaged, error.to_string(), "see whether the file was cut off")
 }
 
@@ -151,11 +156,9 @@ fn csv(mut reader: impl BufRead, most: usize) -> Result<Sample, Fault> {
     let mark = if start.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
     reader.consume(mark);
     let delimiter = delimiter(start.get(mark..).unwrap_or_default());
+    let reader = Records::new(reader, RecordEnd::Csv { delimiter }, ROW_BYTES as u64);
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(false).from_reader(reader);
-    let broken = |error: csv::Error| {
-        let line = error.position().map_or(0, csv::Position::line);
-        Fault::new(FaultKind::Ragged, error.to_string(), "mend the line, or say --format").line(line)
-    };
+    let broken = |error: csv::Error| csv_fault(&error);
     let names: Vec<String> = reader.headers().map_err(broken)?.iter().map(str::to_owned).collect();
     let mut rows = Vec::new();
     let mut records = reader.records();
@@ -184,6 +187,7 @@ fn delimiter(start: &[u8]) -> u8 {
 }
 
 fn json_lines(reader: impl BufRead, most: usize) -> Result<Sample, Fault> {
+    let reader = BufReader::new(Records::new(reader, RecordEnd::Line, ROW_BYTES as u64));
     let mut rows = Vec::new();
     let mut names = Vec::new();
     for (number, line) in (1..).zip(reader.split(b'\n')) {

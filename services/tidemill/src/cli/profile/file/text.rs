@@ -11,16 +11,20 @@ use std::io::{BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use tidemill_explore::{ScanOptions, Scanned};
+use tidemill_sources::{RecordEnd, Records};
 
 /// Texts that mean "missing" in a CSV file.
 const MISSING: &str = r"^\s*(|NA|N/A|n/a|null|NULL|None|\\N)\s*$";
-/// Longest line; a longer one is no row but a file without line ends.
+/// How rows of a CSV file end.
+const CSV: RecordEnd = RecordEnd::Csv { delimiter: b',' };
+/// Longest row; a longer one is none but a quote that does not close, or a file without line ends.
 const LONGEST: u64 = 16 << 20;
 /// Rows of one batch.
 const ROWS: usize = 16 * 1024;
 
 const MEND_ENCODING: &str = "convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW";
-const MEND_CSV: &str = "quote fields that hold commas or line ends, and give every row the fields of the header";
+const MEND_CSV: &str =
+    "close every quote, quote fields that hold commas or line ends, and give every row the fields of the header";
 const MEND_JSON: &str = "write one JSON object a line";
 
 /// Reads a CSV file with a header.
@@ -28,14 +32,14 @@ pub(super) fn csv(path: &Path, options: &ScanOptions) -> Result<Scanned> {
     let failed = |e: ArrowError| explained(path, &e, None, MEND_CSV);
     let missing = Regex::new(MISSING).map_err(|e| Error::Story(e.into()))?;
     let format = Format::default().with_header(true).with_null_regex(missing.clone());
-    let (schema, _) = format.infer_schema(open(path)?, None).map_err(failed)?;
+    let (schema, _) = format.infer_schema(records(path, CSV)?, None).map_err(failed)?;
     check_header(path, &schema)?;
     let schema = Arc::new(readable(&schema));
     let reader = arrow::csv::ReaderBuilder::new(Arc::clone(&schema))
         .with_header(true)
         .with_null_regex(missing)
         .with_batch_size(ROWS)
-        .build(open(path)?)
+        .build(records(path, CSV)?)
         .map_err(failed)?;
     batches(schema, reader, options, failed)
 }
@@ -43,12 +47,11 @@ pub(super) fn csv(path: &Path, options: &ScanOptions) -> Result<Scanned> {
 /// Reads one JSON object a line.
 pub(super) fn json_lines(path: &Path, options: &ScanOptions) -> Result<Scanned> {
     let failed = |e: ArrowError| explained(path, &e, Some(is_object), MEND_JSON);
-    let (schema, _) = arrow::json::reader::infer_json_schema(BufReader::new(open(path)?), None).map_err(failed)?;
+    let lines = || Ok::<_, Error>(BufReader::new(records(path, RecordEnd::Line)?));
+    let (schema, _) = arrow::json::reader::infer_json_schema(lines()?, None).map_err(failed)?;
     let schema = Arc::new(readable(&schema));
-    let reader = arrow::json::ReaderBuilder::new(Arc::clone(&schema))
-        .with_batch_size(ROWS)
-        .build(BufReader::new(open(path)?))
-        .map_err(failed)?;
+    let reader =
+        arrow::json::ReaderBuilder::new(Arc::clone(&schema)).with_batch_size(ROWS).build(lines()?).map_err(failed)?;
     batches(schema, reader, options, failed)
 }
 
@@ -73,8 +76,13 @@ fn check_header(path: &Path, schema: &Schema) -> Result<()> {
     Ok(())
 }
 
-/// The file behind its byte-order mark, guarded against lines without an end.
-fn open(path: &Path) -> Result<Lines> {
+/// The records of a file, guarded against those without an end.
+fn records(path: &Path, end: RecordEnd) -> Result<Records<BufReader<File>>> {
+    Ok(Records::new(open(path)?, end, LONGEST))
+}
+
+/// The file behind its byte-order mark.
+fn open(path: &Path) -> Result<BufReader<File>> {
     let mut file = File::open(path).map_err(Error::file("read", path))?;
     let mut head = [0; 3];
     let read = file.read(&mut head).map_err(Error::file("read", path))?;
@@ -84,33 +92,7 @@ fn open(path: &Path) -> Result<Lines> {
     }
     let start = if head == [0xef, 0xbb, 0xbf] { 3 } else { 0 };
     file.seek(SeekFrom::Start(start)).map_err(Error::file("read", path))?;
-    Ok(Lines { file: BufReader::with_capacity(1 << 18, file), since: 0, line: 1 })
-}
-
-/// Bytes that are refused when a line does not end.
-struct Lines {
-    file: BufReader<File>,
-    since: u64,
-    line: u64,
-}
-
-impl Read for Lines {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        let bytes = buffer.get(..read).unwrap_or_default();
-        match bytes.iter().rposition(|byte| *byte == b'\n') {
-            Some(last) => {
-                self.line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-                self.since = (read - last - 1) as u64;
-            }
-            None => self.since += read as u64,
-        }
-        if self.since > LONGEST {
-            let text = format!("line {} is longer than {} MB", self.line, LONGEST >> 20);
-            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));
-        }
-        Ok(read)
-    }
+    Ok(BufReader::with_capacity(1 << 18, file))
 }
 
 fn is_object(line: &str) -> std::result::Result<(), String> {
@@ -137,7 +119,7 @@ fn explained(path: &Path, error: &ArrowError, check: Option<LineCheck>, mend: &'
 
 /// The first line that is no UTF-8, or that `check` refuses.
 fn first_bad_line(path: &Path, check: Option<LineCheck>, mend: &'static str) -> Option<(usize, String, &'static str)> {
-    let mut reader = open(path).ok()?.file;
+    let mut reader = open(path).ok()?;
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
