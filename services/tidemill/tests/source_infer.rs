@@ -128,3 +128,89 @@ fn json_lines_and_bad_files_are_looked_at_too() {
         assert!(!output.status.success() && told.contains(code), "{file}: {told}");
     }
 }
+
+/// Whether a project with this block is valid.
+fn is_valid(folder: &Path, block: &str) {
+    std::fs::write(folder.join("project.yaml"), project(block)).unwrap();
+    answer(folder, &["project", "validate", "project.yaml"]);
+}
+
+#[test]
+fn a_format_that_the_name_does_not_say_stands_in_the_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("birds.txt"), birds(folder)).unwrap();
+    let block = answer(folder, &["source", "infer", "birds.txt", "--format", "csv", "--name", "penguins"]);
+    assert!(block.contains("        match: \"birds.txt\"\n        format: csv\n"), "{block}");
+    is_valid(folder, &block);
+    let named = answer(folder, &["source", "infer", "birds.csv", "--format", "csv"]);
+    assert!(!named.contains("format:"), "{named}");
+    let refused = tidemill(folder, &["source", "infer", "birds.txt", "--format", "json"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("TM1716"), "no file of rows is a JSON document");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_inside_of_an_answer_are_found_and_what_is_not_fetched_is_not_promised() {
+    let row = |n: u32| format!("{{\"penguin\": {n}, \"measured_at\": \"2007-11-15T00:00:0{n}Z\"}}");
+    let body = format!("{{\"page\": {{\"links\": [{{\"rel\": \"next\"}}]}}, \"data\": [{}, {}]}}", row(1), row(2));
+    let routes = axum::Router::new()
+        .route("/birds", axum::routing::get(move || std::future::ready(body.clone())))
+        .route("/birds.parquet", axum::routing::get(|| async { "PAR1" }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let asked = tokio::task::spawn_blocking(move || {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let at = |path: &str| format!("{url}{path}");
+        let block = answer(folder, &["source", "infer", &at("/birds"), "--allow", "127.0.0.1", "--name", "penguins"]);
+        assert!(block.contains("        format: json\n        rows: \"/data\"\n"), "{block}");
+        assert!(block.contains("penguin: {type: int64}") && block.contains("event_time: measured_at"), "{block}");
+        let links = ["--allow", "127.0.0.1", "--rows-at", "/page/links"];
+        let links = json(folder, &[&["source", "infer", &at("/birds")], &links[..]].concat());
+        assert_eq!(links["columns"][0]["name"], "rel");
+        for (path, more) in [("/birds.parquet", vec![]), ("/birds", vec!["--format", "arrow"])] {
+            let place = at(path);
+            let arguments = [vec!["source", "infer", &place, "--allow", "127.0.0.1"], more].concat();
+            let refused = String::from_utf8_lossy(&tidemill(folder, &arguments).stderr).into_owned();
+            assert!(refused.contains("TM1716") && refused.contains("folder or bucket"), "{refused}");
+        }
+    });
+    asked.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_of_a_bucket_is_looked_at_with_the_settings_of_the_store() {
+    let s3 = tidemill_testkit::S3::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    s3.storage().unwrap().put("inbox/birds.csv", birds(folder)).await.unwrap();
+    let options = s3.options();
+    let key = |name: &str, text: Option<String>| {
+        std::fs::write(folder.join(name), text.unwrap()).unwrap();
+        folder.join(name).display().to_string()
+    };
+    let endpoint = options.endpoint.unwrap();
+    let (access, secret) = (key("access", options.access_key_id), key("secret", options.secret_access_key));
+    let place = format!("{}/inbox/birds.csv", s3.url());
+    let set = [
+        "--set".to_owned(),
+        format!("store.endpoint={endpoint}"),
+        "--set".to_owned(),
+        format!("store.access_key_file={access}"),
+    ];
+    // The last one comes from the environment, as everywhere.
+    let output = Command::new(env!("CARGO_BIN_EXE_tidemill"))
+        .args(["source", "infer", &place, "--name", "penguins"])
+        .args(&set)
+        .env("TIDEMILL_STORE__SECRET_KEY_FILE", &secret)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let block = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let reached = format!("access_key_file: \"{access}\", secret_key_file: \"{secret}\"}}");
+    assert!(block.contains(&format!("s3: {{endpoint: \"{endpoint}\"")) && block.contains(&reached), "{block}");
+    assert!(block.contains("match: \"birds.csv\"") && block.contains("key: [penguin]"), "{block}");
+    is_valid(folder, &block);
+}

@@ -226,7 +226,7 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Command::Completions(args) => return manual::completions(out, &args, Cli::command()),
         Command::Man(args) => return manual::man(out, &args, Cli::command()),
         Command::Explain(args) => return explain::run(out, &args),
-        Command::Source(source::SourceCommand::Infer(args)) => return source::look(out, args).await,
+        Command::Source(source::SourceCommand::Infer(args)) => return source::look(out, args, &global.config()?).await,
         Command::Project(project::ProjectCommand::Validate { file }) => return project::validate(out, &file).await,
         _ => {}
     }

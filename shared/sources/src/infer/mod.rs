@@ -10,7 +10,7 @@ use column::Seen;
 use sample::Sample;
 use serde::Serialize;
 use std::collections::HashSet;
-use tidemill_spec::{ColumnType, RowFormat};
+use tidemill_spec::{ColumnType, RowFormat, S3Origin};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Rows that are looked at.
@@ -29,6 +29,10 @@ pub struct InferOptions {
     pub name: Option<String>,
     /// Rows to look at.
     pub rows: Option<usize>,
+    /// JSON pointer to the rows of a JSON document; `None` takes its longest array of objects.
+    pub rows_at: Option<String>,
+    /// How a bucket is reached; becomes part of the block.
+    pub s3: Option<S3Origin>,
     /// Networks inside that may be asked.
     pub allow: Vec<String>,
 }
@@ -59,7 +63,7 @@ pub struct Candidate {
 }
 
 /// What was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inferred {
     /// Name of the source.
     pub name: String,
@@ -87,6 +91,11 @@ pub struct Inferred {
     pattern: String,
     #[serde(skip)]
     is_http: bool,
+    /// JSON pointer to the rows; empty: the whole body.
+    #[serde(skip)]
+    rows_at: String,
+    #[serde(skip)]
+    s3: Option<S3Origin>,
 }
 
 impl Inferred {
@@ -151,6 +160,8 @@ fn judge(options: &InferOptions, sample: Sample) -> Inferred {
         url: sample.url,
         pattern: sample.pattern,
         is_http: sample.is_http,
+        rows_at: sample.rows_at,
+        s3: options.s3.clone(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::files::{Compression, Scratch, csv_fault, endless, format_of};
 use crate::http::{Answer, Fetcher, Known};
 use crate::message::ROW_BYTES;
 use crate::records::{OpenRecord, RecordEnd, Records};
+use crate::secret;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -15,11 +16,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
-use tidemill_spec::{ColumnType, HttpOrigin, RowFormat};
-use tidemill_storage::{S3Options, Storage};
+use tidemill_spec::{ColumnType, HttpOrigin, RowFormat, S3Origin};
+use tidemill_storage::Storage;
 
 /// Most bytes that are fetched to look at.
 const MOST: u64 = 1 << 30;
+/// Objects inside of each other in which rows are looked for.
+const DEPTH: usize = 4;
 /// Lines by which the delimiter is found.
 const DELIMITER_LINES: usize = 20;
 
@@ -37,6 +40,8 @@ pub(super) struct Sample {
     pub(super) url: String,
     pub(super) pattern: String,
     pub(super) is_http: bool,
+    /// JSON pointer to the rows.
+    pub(super) rows_at: String,
 }
 
 /// Reads the first rows.
@@ -59,21 +64,25 @@ pub(super) async fn take(options: &InferOptions) -> Result<Sample> {
         let mend = "end its name in .csv, .jsonl, .parquet or .arrow, or say --format";
         Fault::new(FaultKind::Format, "the name does not say a format", mend).of(place)
     })?;
-    let file = open(&url, &name).await?;
+    if format == RowFormat::Json {
+        let mend = "write JSON lines, one object a line, and say --format jsonl if the name does not";
+        return Err(Fault::new(FaultKind::Format, "a JSON document is no file of rows", mend).of(place).into());
+    }
+    let file = open(&url, &name, options.s3.as_ref()).await?;
     let shown = place.to_owned();
     let mut sample =
-        blocking(move || read(file, format, compression, most)).await?.map_err(|fault| fault.of(&shown))?;
+        blocking(move || read(file, format, compression, most, None)).await?.map_err(|fault| fault.of(&shown))?;
     (sample.url, sample.pattern) = (url, name);
     Ok(sample)
 }
 
 /// A local file as it is, any other copied first.
-async fn open(url: &str, name: &str) -> Result<File> {
+async fn open(url: &str, name: &str, s3: Option<&S3Origin>) -> Result<File> {
     if let Some(folder) = url.strip_prefix("file://") {
         let path = Path::new(folder).join(name);
         return File::open(&path).map_err(Error::io(format!("read {}", path.display())));
     }
-    let storage = Storage::open(url, &S3Options::default())?;
+    let storage = Storage::open(url, &secret::s3(s3)?)?;
     let size = storage.head_listed(name).await?.size;
     Ok(Scratch::copy(&storage, name, size, MOST, None).await?.file)
 }
@@ -102,8 +111,14 @@ async fn over_http(options: &InferOptions, most: usize) -> Result<Sample> {
         });
     let format = options.format.or(named).or(by_type).unwrap_or(RowFormat::Json);
     let compression = compression_of(&path).1;
+    if matches!(format, RowFormat::Parquet | RowFormat::Arrow) || compression.is_some() {
+        let reason = "bodies of rows are fetched as JSON, JSON lines or CSV, without compression of their own";
+        let mend = "put the file into a folder or bucket, and look at it there";
+        return Err(Fault::new(FaultKind::Format, reason, mend).of(&crate::http::shown(&url)).into());
+    }
     let scratch = Scratch::of(&page.body, None)?;
-    let read = blocking(move || read(scratch.file, format, compression, most)).await?;
+    let rows_at = options.rows_at.clone();
+    let read = blocking(move || read(scratch.file, format, None, most, rows_at.as_deref())).await?;
     let mut sample = read.map_err(|fault| fault.of(&crate::http::shown(&url)))?;
     sample.pattern = path;
     sample.url.clone_from(&options.place);
@@ -118,7 +133,13 @@ fn lost(error: &std::io::Error) -> Fault {
     Fault::new(FaultKind::Damaged, error.to_string(), "see whether the file was cut off")
 }
 
-fn read(file: File, format: RowFormat, compression: Option<Compression>, most: usize) -> Result<Sample, Fault> {
+fn read(
+    file: File,
+    format: RowFormat,
+    compression: Option<Compression>,
+    most: usize,
+    rows_at: Option<&str>,
+) -> Result<Sample, Fault> {
     let plain: Box<dyn Read> = match (compression, format) {
         (None, RowFormat::Parquet) => return parquet(file, most),
         (_, RowFormat::Parquet | RowFormat::Arrow) if compression.is_some() => {
@@ -132,7 +153,7 @@ fn read(file: File, format: RowFormat, compression: Option<Compression>, most: u
     let reader = BufReader::with_capacity(1 << 20, plain.take(MOST));
     match format {
         RowFormat::Csv => csv(reader, most),
-        RowFormat::Json => json(reader, most),
+        RowFormat::Json => json(reader, most, rows_at),
         _ => json_lines(reader, most),
     }
 }
@@ -148,6 +169,7 @@ fn sample(format: RowFormat, names: Vec<String>, rows: Vec<Map<String, Value>>, 
         url: String::new(),
         pattern: String::new(),
         is_http: false,
+        rows_at: String::new(),
     }
 }
 
@@ -207,17 +229,40 @@ fn json_lines(reader: impl BufRead, most: usize) -> Result<Sample, Fault> {
     Ok(sample(RowFormat::Jsonl, names, rows, true))
 }
 
-fn json(reader: impl BufRead, most: usize) -> Result<Sample, Fault> {
-    let broken = |reason: String| Fault::new(FaultKind::Json, reason, "an array of JSON objects is looked at");
-    let document: Value = serde_json::from_reader(reader).map_err(|error| broken(error.to_string()))?;
-    let Value::Array(all) = document else { return Err(broken("the document is no array".to_owned())) };
+fn json(reader: impl BufRead, most: usize, rows_at: Option<&str>) -> Result<Sample, Fault> {
+    let broken = |reason: String| {
+        Fault::new(FaultKind::Json, reason, "say --rows-at with the JSON pointer of an array of objects: /data/items")
+    };
+    let mut document: Value = serde_json::from_reader(reader).map_err(|error| broken(error.to_string()))?;
+    let at = match rows_at {
+        Some(pointer) => pointer.to_owned(),
+        None => longest(&document, String::new(), DEPTH).map(|(_, at)| at).unwrap_or_default(),
+    };
+    let all = match document.pointer_mut(&at).map(Value::take) {
+        Some(Value::Array(all)) => all,
+        Some(one @ Value::Object(_)) => vec![one],
+        _ => return Err(broken(format!("\"{at}\" holds no rows"))),
+    };
     let whole = all.len() <= most;
     let (mut rows, mut names) = (Vec::new(), Vec::new());
     for row in all.into_iter().take(most) {
-        let Value::Object(row) = row else { return Err(broken("an element is no object".to_owned())) };
+        let Value::Object(row) = row else { return Err(broken(format!("an element of \"{at}\" is no object"))) };
         push(row, &mut names, &mut rows);
     }
-    Ok(sample(RowFormat::Json, names, rows, whole))
+    Ok(Sample { rows_at: at, ..sample(RowFormat::Json, names, rows, whole) })
+}
+
+/// Length and place of the longest array of objects in the objects of a document; of two the first.
+fn longest(value: &Value, at: String, depth: usize) -> Option<(usize, String)> {
+    match value {
+        Value::Array(all) => all.first().is_some_and(Value::is_object).then_some((all.len(), at)),
+        Value::Object(fields) if depth > 0 => {
+            let step = |name: &String| format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let found = fields.iter().filter_map(|(name, value)| longest(value, step(name), depth - 1));
+            found.reduce(|best, next| if next.0 > best.0 { next } else { best })
+        }
+        _ => None,
+    }
 }
 
 fn push(row: Map<String, Value>, names: &mut Vec<String>, rows: &mut Vec<Map<String, Value>>) {
@@ -300,6 +345,19 @@ fn typed(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_found_where_most_objects_stand_or_where_is_said() {
+        let body = br#"{"meta": {"links": [{"rel": "next"}]}, "data": {"a/b": [{"n": 1}, {"n": 2}], "none": []}}"#;
+        let found = |rows_at: Option<&str>| json(&body[..], 10, rows_at).map(|s| (s.rows_at, s.rows.len()));
+        assert_eq!(found(None), Ok(("/data/a~1b".to_owned(), 2)));
+        assert_eq!(found(Some("/meta/links")), Ok(("/meta/links".to_owned(), 1)));
+        assert!(found(Some("/none")).is_err_and(|fault| fault.mend.contains("--rows-at")));
+        let plain = |body: &[u8]| json(body, 10, None).map(|s| (s.rows_at, s.rows.len()));
+        assert_eq!(plain(br#"[{"n": 1}]"#), Ok((String::new(), 1)));
+        assert_eq!(plain(br#"{"n": 1}"#), Ok((String::new(), 1)), "one row, as the puller reads it");
+        assert!(plain(b"[1]").is_err() && plain(b"1").is_err());
+    }
 
     #[test]
     fn the_delimiter_is_what_divides_every_line_alike() {

@@ -1,9 +1,11 @@
 //! The block of a project file that reads what was looked at.
 
 use super::{Inferred, InferredColumn};
+use crate::files::format_of;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use tidemill_spec::{ColumnType, RowFormat};
+use tidemill_spec::S3Origin;
 
 /// A name as a YAML key or value: plain where it cannot be taken for anything else.
 fn plain(text: &str) -> String {
@@ -21,8 +23,22 @@ fn list(names: &[String]) -> String {
     names.iter().map(|name| plain(name)).collect::<Vec<_>>().join(", ")
 }
 
-fn kind(kind: ColumnType) -> String {
-    serde_json::to_value(kind).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+/// A type or format as the project file writes it.
+fn word(value: impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// How a bucket is reached, without what is so by itself.
+fn bucket(s3: &S3Origin) -> Option<String> {
+    let keys = [
+        ("endpoint", &s3.endpoint),
+        ("region", &s3.region),
+        ("access_key_file", &s3.access_key_file),
+        ("secret_key_file", &s3.secret_key_file),
+    ];
+    let said = keys.iter().filter_map(|(key, value)| Some(format!("{key}: {}", Value::from(value.as_deref()?))));
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| format!("{{{}}}", said.join(", ")))
 }
 
 fn text_form(inferred: &Inferred) -> Option<String> {
@@ -57,13 +73,21 @@ pub(super) fn block(inferred: &Inferred) -> String {
     if inferred.is_http {
         line("      http:".to_owned());
         line(format!("        url: {}", Value::from(inferred.url.as_str())));
-        let format = if inferred.format == RowFormat::Jsonl { "jsonl" } else { "json" };
-        line(format!("        format: {}", if inferred.format == RowFormat::Csv { "csv" } else { format }));
+        line(format!("        format: {}", word(inferred.format)));
+        if !inferred.rows_at.is_empty() {
+            line(format!("        rows: {}", Value::from(inferred.rows_at.as_str())));
+        }
         line("        every: 1h".to_owned());
     } else {
         line("      files:".to_owned());
         line(format!("        url: {}", Value::from(inferred.url.as_str())));
         line(format!("        match: {}", Value::from(inferred.pattern.as_str())));
+        if format_of(&inferred.pattern).is_none_or(|named| named.format != inferred.format) {
+            line(format!("        format: {}", word(inferred.format)));
+        }
+        if let Some(s3) = inferred.s3.as_ref().and_then(bucket) {
+            line(format!("        s3: {s3}"));
+        }
     }
     if let Some(form) = text_form(inferred) {
         line(format!("        text: {form}"));
@@ -99,7 +123,7 @@ fn one(column: &InferredColumn, inferred: &Inferred) -> String {
         None if column.nulls > 0 => format!(" # empty in {} of {}", column.nulls, inferred.rows),
         None => String::new(),
     };
-    format!("{}: {{type: {}{nullable}}}{remark}", plain(&column.name), kind(column.kind))
+    format!("{}: {{type: {}{nullable}}}{remark}", plain(&column.name), word(column.kind))
 }
 
 #[cfg(test)]

@@ -7,17 +7,20 @@ use super::target::Target;
 use crate::error::{Error, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use tidemill_contracts::subjects;
 use tidemill_dataset::Table;
+use tidemill_runtime::Config;
 use tidemill_sources::{InferOptions, SAMPLE_ROWS, infer};
-use tidemill_spec::RowFormat;
+use tidemill_spec::{RowFormat, S3Origin};
 use tidemill_types::SourceName;
 
 const INFER_EXAMPLES: &str = "\
 Examples:
   tidemill source infer weather.csv
-  tidemill source infer s3://inbox/2024/orders.parquet --name orders
-  tidemill source infer https://data.example.test/stations.json -o json
+  tidemill source infer s3://inbox/2024/orders.parquet --name orders --set store.endpoint=https://s3.example.test
+  tidemill source infer https://data.example.test/stations.json --rows-at /data/items -o json
+A bucket is reached by the settings below store: endpoint, region, access_key_file and secret_key_file.
 The block goes under `sources:` of a project file; look at the remarks behind # before it does.";
 
 const LS_EXAMPLES: &str = "\
@@ -67,6 +70,9 @@ pub(super) struct InferArgs {
     /// Rows to look at.
     #[arg(long, default_value_t = SAMPLE_ROWS, value_name = "N")]
     rows: usize,
+    /// JSON pointer to the array of rows in the answer of an address; without it, the longest array of objects.
+    #[arg(long, value_name = "POINTER")]
+    rows_at: Option<String>,
     /// An address or network inside that may be asked, such as 127.0.0.1; repeatable.
     #[arg(long, value_name = "NETWORK")]
     allow: Vec<String>,
@@ -100,13 +106,16 @@ impl From<FormatName> for RowFormat {
 }
 
 /// Looks at a file or an address.
-pub(super) async fn look(out: Output, args: InferArgs) -> Result<u8> {
+pub(super) async fn look(out: Output, args: InferArgs, config: &Config) -> Result<u8> {
     crate::process::install_crypto();
+    let s3 = if args.place.starts_with("s3://") { Some(bucket(config)?) } else { None };
     let options = InferOptions {
         place: args.place,
         format: args.format.map(RowFormat::from),
         name: args.name.map(String::from),
         rows: Some(args.rows),
+        rows_at: args.rows_at,
+        s3,
         allow: args.allow,
     };
     let inferred = infer(&options).await?;
@@ -125,10 +134,23 @@ pub(super) async fn look(out: Output, args: InferArgs) -> Result<u8> {
     Ok(0)
 }
 
+/// How the configured store is reached, which is how other buckets are reached too.
+fn bucket(config: &Config) -> Result<S3Origin> {
+    let store = &config.store;
+    // Ingestion may run elsewhere than this command.
+    let full = |file: &PathBuf| std::path::absolute(file).map(|path| path.display().to_string());
+    Ok(S3Origin {
+        endpoint: store.endpoint.clone(),
+        region: Some(store.region.clone()),
+        access_key_file: store.access_key_file.as_ref().map(full).transpose()?,
+        secret_key_file: store.secret_key_file.as_ref().map(full).transpose()?,
+    })
+}
+
 /// Runs a command that needs an instance.
 pub(super) async fn run(target: &Target, out: Output, command: SourceCommand) -> Result<u8> {
     match command {
-        SourceCommand::Infer(args) => look(out, args).await,
+        SourceCommand::Infer(args) => look(out, args, &target.config).await,
         SourceCommand::Ls => list(target, out).await,
         SourceCommand::AcceptStream { name } => accept(target, out, &name).await,
         SourceCommand::Snapshots(command) => snapshots::run(target, out, command).await,
