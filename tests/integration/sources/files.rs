@@ -59,7 +59,8 @@ fn flood() -> Result<RecordBatch> {
     let block = arrow::buffer::Buffer::from_vec(vec![b'x'; 80_000]);
     let views = vec![ByteView::new(80_000, b"xxxx").as_u128(); batch.num_rows()];
     let flood: ArrayRef = Arc::new(StringViewArray::try_new(views.into(), vec![block], None)?);
-    let columns = batch.schema().fields().iter().zip(batch.columns()).map(|(field, column)| {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
         let column = if field.name() == "meter" { &flood } else { column };
         (field.name().clone(), Arc::clone(column))
     });
