@@ -112,7 +112,8 @@ async fn end(mut socket: TcpStream, body: &str) -> Result<String> {
     // A refusal may come before the body is taken.
     let _ = socket.write_all(body.as_bytes()).await;
     let mut answer = Vec::new();
-    tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await??;
+    // A server that refuses without the body may reset the connection behind its answer.
+    let _ = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await?;
     Ok(String::from_utf8_lossy(&answer).to_lowercase())
 }
 
