@@ -164,6 +164,43 @@ impl Engine {
         Ok(dropped)
     }
 
+    /// Takes back the rows of a source with a sequence after `after`, all of them when it is `None`, as if they had never
+    /// been pushed. `newest` is the newest knowledge time among the rows of the source that remain.
+    ///
+    /// That is exact as long as no eviction had a floor (its horizon less the lookback) at or after the knowledge time of
+    /// a row that is taken back: what such a row had replaced may be gone.
+    ///
+    /// Returns the number of entries and entity rows taken back.
+    ///
+    /// # Errors
+    /// A source that is not read, or a columnar kernel that fails.
+    pub fn take_back(
+        &mut self,
+        source: &SourceName,
+        after: Option<i64>,
+        newest: Option<Millis>,
+    ) -> Result<usize, FeatureError> {
+        let Some(progress) = self.progress.get_mut(source) else {
+            return Err(FeatureError::UnknownSource(source.clone()));
+        };
+        progress.newest = newest.map(|t| t.0);
+        progress.position = after.and_then(|after| progress.position.map(|at| at.min((after, i32::MAX))));
+        let after = after.unwrap_or(i64::MIN);
+        let mut dropped = if *source == self.plan.entity_source { self.entities.take_back(after)? } else { 0 };
+        let groups = self.groups.iter_mut().zip(&self.plan.groups);
+        for (group, _) in groups.filter(|(_, plan)| plan.source == *source) {
+            dropped += group.take_back(after);
+        }
+        self.texts.purge();
+        Ok(dropped)
+    }
+
+    /// The largest horizon up to which anything was let go.
+    #[must_use]
+    pub fn horizon(&self) -> Option<Millis> {
+        self.horizon.map(Millis)
+    }
+
     /// The oldest instant that can be asked for; `None` while nothing is known.
     #[must_use]
     pub fn oldest_answerable(&self) -> Option<Millis> {

@@ -115,13 +115,25 @@ impl Entities {
 
     /// Lets go of versions that no read at or after `floor` can see; returns how many.
     pub(crate) fn evict(&mut self, floor: i64) -> Result<usize, FeatureError> {
-        let before = self.live;
-        self.versions.retain(|_, versions| {
+        self.shrink(|versions| {
             let known_by = versions.partition_point(|v| v.known <= floor);
             // Of those known by the floor only the newest counts, and only while it can be read.
             let ended = known_by > 0 && versions[known_by - 1].until < floor;
             let drop = if ended { known_by } else { known_by.saturating_sub(1) };
             versions.drain(..drop);
+        })
+    }
+
+    /// Takes back versions with a sequence after `after`; returns how many.
+    pub(crate) fn take_back(&mut self, after: i64) -> Result<usize, FeatureError> {
+        self.shrink(|versions| versions.retain(|v| v.seq <= after))
+    }
+
+    /// Drops versions of each entity, and the rows that no version names any more once they are many.
+    fn shrink(&mut self, drop: impl Fn(&mut Vec<Version>)) -> Result<usize, FeatureError> {
+        let before = self.live;
+        self.versions.retain(|_, versions| {
+            drop(versions);
             !versions.is_empty()
         });
         self.live = self.versions.values().map(Vec::len).sum();

@@ -107,6 +107,16 @@ impl Group {
         dropped
     }
 
+    /// Takes back entries with a sequence after `after`; returns how many.
+    pub(crate) fn take_back(&mut self, after: i64) -> usize {
+        let mut dropped = 0;
+        self.series.retain(|_, series| {
+            dropped += series.drop_after(after);
+            series.len() > 0
+        });
+        dropped
+    }
+
     pub(crate) fn entries(&self) -> usize {
         self.series.values().map(Series::len).sum()
     }

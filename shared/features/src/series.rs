@@ -96,6 +96,28 @@ impl Series {
             column.drop_front(count);
         }
     }
+
+    /// Drops the entries with a sequence after `after`; returns how many.
+    pub(crate) fn drop_after(&mut self, after: i64) -> usize {
+        let keeps: Vec<bool> = self.seq.iter().map(|seq| *seq <= after).collect();
+        let dropped = keeps.iter().filter(|keeps| !**keeps).count();
+        if dropped == 0 {
+            return 0;
+        }
+        retain(&mut self.on, &keeps);
+        retain(&mut self.known, &keeps);
+        retain(&mut self.row, &keeps);
+        self.seq.retain(|seq| *seq <= after);
+        for column in &mut self.columns {
+            column.retain(&keeps);
+        }
+        dropped
+    }
+}
+
+fn retain<T>(values: &mut Vec<T>, keeps: &[bool]) {
+    let mut at = keeps.iter();
+    values.retain(|_| at.next().is_none_or(|keeps| *keeps));
 }
 
 /// Number of leading elements that are at most `limit`; `times` is sorted.

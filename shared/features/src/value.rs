@@ -71,6 +71,15 @@ impl Values {
         }
     }
 
+    /// Keeps the values at whose place `keeps` is true.
+    pub(crate) fn retain(&mut self, keeps: &[bool]) {
+        let mut at = keeps.iter();
+        match self {
+            Self::Numbers(values) => values.retain(|_| at.next().is_none_or(|keeps| *keeps)),
+            Self::Texts(values) => values.retain(|_| at.next().is_none_or(|keeps| *keeps)),
+        }
+    }
+
     /// The values as an Arrow array: `Float64`, or `Utf8` for texts.
     pub(crate) fn into_array(self) -> ArrayRef {
         match self {

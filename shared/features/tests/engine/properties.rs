@@ -145,6 +145,50 @@ fn online_with_evictions_restarts_and_reads_in_arrears_equals_the_replay() {
 }
 
 #[test]
+fn rows_taken_back_are_as_if_they_had_never_come() {
+    let shops = generate(47, 1_500, 400);
+    let (clicks, orders) = (source("clicks"), source("orders"));
+    let newest = shops.clicks.iter().map(|r| r.known).max().unwrap();
+    let floor = newest - LOOKBACK;
+    // Of what became known since the floor, some will not stand; it carries later sequences than all the rest.
+    let last = 1_000_000;
+    let stands = |known: i64, seq: i64, every: i64| known <= floor || seq % every != 0;
+    let mut sent = Shops { questions: vec![], ..generate(47, 1_500, 400) };
+    for click in sent.clicks.iter_mut().filter(|r| !stands(r.known, r.seq, 3)) {
+        click.seq += last;
+    }
+    for order in sent.orders.iter_mut().filter(|r| !stands(r.known, r.seq, 4)) {
+        order.seq += last;
+    }
+    let kept_clicks: Vec<_> = sent.clicks.iter().filter(|r| r.seq < last).cloned().collect();
+    let kept_orders: Vec<_> = sent.orders.iter().filter(|r| r.seq < last).cloned().collect();
+    let made = |some_clicks: &[crate::data::Click], some_orders: &[crate::data::Order]| {
+        let mut engine = Engine::new(plan());
+        engine.push(&orders, &order_batch(some_orders)).unwrap();
+        engine.push(&clicks, &click_batch(some_clicks)).unwrap();
+        engine.evict(Millis(newest)).unwrap();
+        Engine::restore(plan(), &engine.checkpoint().unwrap()).unwrap()
+    };
+    let (mut engine, clean) = (made(&sent.clicks, &sent.orders), made(&kept_clicks, &kept_orders));
+    let (keys, as_of) = questions(&shops.questions);
+    let (before, wanted) = (engine.read(&keys, &as_of).unwrap(), clean.read(&keys, &as_of).unwrap());
+    assert!(wanted.status.iter().filter(|s| **s == Status::Present).count() > 20);
+    assert_ne!(bits(&before.batch), bits(&wanted.batch), "what will be taken back makes a difference");
+
+    let known = |all: &mut dyn Iterator<Item = i64>| all.max().map(Millis);
+    engine.take_back(&clicks, Some(last), known(&mut kept_clicks.iter().map(|r| r.known))).unwrap();
+    engine.take_back(&orders, Some(last), known(&mut kept_orders.iter().map(|r| r.known))).unwrap();
+    same(&engine.read(&keys, &as_of).unwrap(), &wanted);
+    assert_eq!((engine.size(), engine.newest_known_at()), (clean.size(), clean.newest_known_at()));
+
+    // All of a source, and pushed again.
+    engine.take_back(&clicks, None, None).unwrap();
+    assert_ne!(bits(&engine.read(&keys, &as_of).unwrap().batch), bits(&wanted.batch));
+    engine.push(&clicks, &click_batch(&kept_clicks)).unwrap();
+    same(&engine.read(&keys, &as_of).unwrap(), &wanted);
+}
+
+#[test]
 fn rows_known_later_change_nothing() {
     let shops = generate(31, 600, 60);
     let with_all = replayed(&shops, 50);
