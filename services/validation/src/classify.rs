@@ -1,9 +1,9 @@
 //! Keeps a source back while it has columns that look like personal data and that nobody has classified.
 //!
-//! The decision looks at the project file and the rows that come next, and at nothing else: nothing is stored, so a
-//! process that begins again decides again, on the same rows. A source that is kept back has neither clean nor
-//! quarantined rows of the pass, and no row is lost: validation goes on from its cursor once the project file says
-//! what the columns are.
+//! The decision looks at the project file and the rows that come next, and at nothing else: a process that begins again
+//! decides again, on the same rows. A source that is kept back has neither clean nor quarantined rows of the pass, and no
+//! row is lost: validation goes on from its cursor once the project file says what the columns are. That it is kept back
+//! stands in the clean table, for online features, which would otherwise run ahead of it.
 
 use crate::Deps;
 use crate::error::ValidationError;
@@ -69,34 +69,39 @@ impl Gate {
         self.held_at == Some(cursor)
     }
 
-    /// Decides on the rows of the pass that begins at a cursor, and tells of a refusal.
-    pub(crate) async fn admits(
+    /// Decides on the rows of the pass that begins at a cursor, and tells of a refusal. Gives the columns that wait for
+    /// their classification; none: the rows may go on.
+    pub(crate) async fn holds_back(
         &mut self,
         deps: &Deps,
         source: &SourceName,
         rows: &RecordBatch,
         cursor: u64,
-    ) -> Result<bool, ValidationError> {
+    ) -> Result<Vec<String>, ValidationError> {
         let declared = deps.spec.sources.get(source).ok_or_else(|| ValidationError::NoSource(source.to_string()))?;
         let Some(found) = undecided(source, declared, rows, cursor)? else {
-            return Ok(true);
+            return Ok(Vec::new());
         };
         let text = format!("{}: {found}; apply the file and restart validation", found.code());
         warn!(%source, "{text}");
-        alert(deps, source, text, &found).await?;
+        let columns = columns(&found);
+        alert(deps, source, text, &columns).await?;
         self.held_at = Some(cursor);
-        Ok(false)
+        Ok(columns)
     }
 }
 
 /// Tells of a source that is held back. The same columns twice are one message for the bus.
-async fn alert(deps: &Deps, source: &SourceName, text: String, found: &PrivacyError) -> Result<(), ValidationError> {
+async fn alert(deps: &Deps, source: &SourceName, text: String, names: &[String]) -> Result<(), ValidationError> {
     let project = &deps.spec.project;
-    let names: Vec<&str> = match found {
-        PrivacyError::Unclassified { columns, .. } => columns.iter().map(|c| c.verdict.column.as_str()).collect(),
-        PrivacyError::Values(_) => Vec::new(),
-    };
     let id = format!("{RULE}:{project}:{source}:{}", Digest::of(names.join("\n").as_bytes()).short());
     let alert = AlertRaised { rule: RULE.to_owned(), severity: "page".to_owned(), text, window_start_ms: 0 };
     Ok(deps.teller().alert(Some(&id), alert).await?)
+}
+
+fn columns(found: &PrivacyError) -> Vec<String> {
+    match found {
+        PrivacyError::Unclassified { columns, .. } => columns.iter().map(|c| c.verdict.column.clone()).collect(),
+        PrivacyError::Values(_) => Vec::new(),
+    }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_bus::Tail;
 use tidemill_contracts::events::{AlertRaised, CleanCommitted, notice};
-use tidemill_contracts::subjects;
+use tidemill_contracts::{commits, subjects};
 use tidemill_dataset::{Between, Snapshot, Table, VersionAdds};
 use tidemill_quality::{Cleaner, Position, Rules, Verdict};
 use tidemill_spec::Source;
@@ -33,10 +33,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(500);
 /// Between two looks at whether a halted source was mended.
 const HALTED: Duration = Duration::from_secs(10);
+/// Newest versions of the clean table that are searched for the last word on a hold.
+const LOOKED_AT: u64 = 16;
 /// Raw versions validated together at most.
 const VERSIONS_AT_ONCE: u64 = 64;
-/// Key of the watermark in commit metadata, as ingestion writes it.
-const WATERMARK_KEY: &str = "tidemill.watermark";
 /// Key of what the quarantine covered, in the metadata of clean commits.
 const SET_ASIDE_KEY: &str = "tidemill.set_aside";
 /// Key of the trace context in commit metadata, as ingestion writes it.
@@ -304,8 +304,9 @@ impl<'a> Follower<'a> {
             return self.note(clean, &pass.notes(&self.app_id)).await;
         }
         let begin = versions.first().map_or(0, |version| version.version.saturating_sub(1));
-        if !self.gate.admits(self.deps, self.source, &rows, begin).await? {
-            return Ok(());
+        let waits = self.gate.holds_back(self.deps, self.source, &rows, begin).await?;
+        if !waits.is_empty() {
+            return self.note_hold(clean, &waits).await;
         }
         self.memory.catch_up_with_others(&self.rules).await?;
         let (rows, cleaned) = self.cleaner.apply(&rows)?;
@@ -315,10 +316,10 @@ impl<'a> Follower<'a> {
             Some(set_aside) => verdict.settled(&rows, set_aside)?,
             None => (verdict, false),
         };
-        let watermark = versions.iter().filter_map(|v| v.metadata.get(WATERMARK_KEY)?.parse::<i64>().ok()).max();
+        let watermark = versions.iter().filter_map(|v| v.metadata.get(commits::WATERMARK)?.parse::<i64>().ok()).max();
         Span::current().record("rows", rows.num_rows());
         let mut metadata: BTreeMap<String, String> =
-            watermark.map(|w| (WATERMARK_KEY.to_owned(), w.to_string())).into_iter().collect();
+            watermark.map(|w| (commits::WATERMARK.to_owned(), w.to_string())).into_iter().collect();
         metadata.extend(tidemill_telemetry::current_traceparent().map(|c| (TRACEPARENT_KEY.to_owned(), c)));
         let aside = self.write_quarantine(quarantine, &verdict, &pass, set_aside.is_some()).await?;
         metadata.insert(SET_ASIDE_KEY.to_owned(), serde_json::to_string(&aside).unwrap_or_default());
@@ -374,6 +375,20 @@ impl<'a> Follower<'a> {
         let mut metadata = BTreeMap::new();
         self.decided.note(&mut metadata);
         let result = self.clean.commit_noting(clean, &[], notes, metadata).await;
+        result.map(|_| ()).map_err(|e| ValidationError::of_commit(e, self.clean.path()))
+    }
+
+    /// Notes that the source is held for the classification of these columns, for those who read the stream themselves.
+    /// A process that begins again and decides alike has nothing to add.
+    async fn note_hold(&self, clean: Snapshot, columns: &[String]) -> Result<(), ValidationError> {
+        let told = serde_json::to_string(columns).unwrap_or_default();
+        let newest = self.clean.history(LOOKED_AT).await?;
+        if newest.iter().find_map(|v| commits::held(&v.metadata, &v.txns)).flatten() == Some(told.as_str()) {
+            return Ok(());
+        }
+        let mut metadata = BTreeMap::from([(commits::HELD.to_owned(), told)]);
+        self.decided.note(&mut metadata);
+        let result = self.clean.commit_noting(clean, &[], &[], metadata).await;
         result.map(|_| ()).map_err(|e| ValidationError::of_commit(e, self.clean.path()))
     }
 

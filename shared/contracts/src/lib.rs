@@ -3,6 +3,7 @@
 //! Contracts only grow: no renumbering, no reuse, no change of meaning.
 
 pub mod access;
+pub mod commits;
 pub mod headers;
 pub mod letters;
 pub mod paths;

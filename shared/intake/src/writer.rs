@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, info, warn};
 
 /// Key of the watermark in a commit's metadata: milliseconds.
-pub const WATERMARK_KEY: &str = "tidemill.watermark";
+pub const WATERMARK_KEY: &str = tidemill_contracts::commits::WATERMARK;
 /// Key of the trace context of a commit in its metadata, so that who follows the table continues the trace.
 pub const TRACEPARENT_KEY: &str = "tidemill.traceparent";
 

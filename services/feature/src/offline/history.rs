@@ -5,15 +5,13 @@ use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
 use arrow::datatypes::TimestampMillisecondType;
 use std::collections::{BTreeMap, HashMap};
-use tidemill_contracts::training_set;
+use tidemill_contracts::{commits, training_set};
 use tidemill_dataset::{Between, Table};
 use tidemill_features::Plan;
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
 use tidemill_types::{Millis, SourceName, columns};
 
-/// Key of the watermark in commit metadata, as ingestion writes it.
-const WATERMARK_KEY: &str = "tidemill.watermark";
 /// Newest versions looked at for a watermark.
 const RECENT: u64 = 16;
 
@@ -57,9 +55,10 @@ impl History {
     pub(crate) async fn lagging(&self, instant: Millis) -> Result<Option<(SourceName, Millis)>, FeatureServiceError> {
         for (source, table) in &self.tables {
             let recent = table.history(RECENT).await?;
-            let watermark = recent.iter().filter_map(|v| v.metadata.get(WATERMARK_KEY)?.parse::<i64>().ok()).max();
-            // A table without any commit has told nothing yet.
-            let have = watermark.unwrap_or(if recent.len() > 1 { i64::MAX } else { i64::MIN });
+            let watermark = recent.iter().filter_map(|v| v.metadata.get(commits::WATERMARK)?.parse::<i64>().ok()).max();
+            // A table without any commit of rows has told nothing yet, and one that is held tells nothing more.
+            let last_word = recent.iter().find_map(|v| commits::held(&v.metadata, &v.txns));
+            let have = watermark.unwrap_or(if last_word == Some(None) { i64::MAX } else { i64::MIN });
             if have < instant.0 {
                 return Ok(Some((source.clone(), Millis(have))));
             }
