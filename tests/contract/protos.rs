@@ -102,6 +102,10 @@ fn feature_messages_keep_their_bytes() -> Result<()> {
         rows_applied: 5,
         state_entries: 6,
         late_rows: 7,
+        waiting_sources: Vec::new(),
+        retracted_rows: 0,
     };
-    check("feature.describe_response", &described)
+    check("feature.describe_response", &described)?;
+    let held = DescribeResponse { waiting_sources: vec![text("departures")], retracted_rows: 9, ..described };
+    check("feature.describe_response_of_a_held_source", &held)
 }

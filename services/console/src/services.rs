@@ -161,7 +161,7 @@ impl App {
     }
 
     /// The feature set as it runs online: plan_digest, features, watermark_ms, watermark_by_source_ms, rows_applied,
-    /// state_entries, late_rows.
+    /// state_entries, late_rows, waiting_sources, retracted_rows.
     ///
     /// # Errors
     /// The feature service is away.
@@ -178,6 +178,8 @@ impl App {
                 "rows_applied": answer.rows_applied,
                 "state_entries": answer.state_entries,
                 "late_rows": answer.late_rows,
+                "waiting_sources": answer.waiting_sources,
+                "retracted_rows": answer.retracted_rows,
             }))
         };
         self.remembered("feature", ask).await

@@ -64,17 +64,20 @@ impl FeatureService for Api {
 
     async fn describe(&self, request: Request<DescribeRequest>) -> Result<Response<DescribeResponse>, tonic::Status> {
         self.check_project(&request.into_inner().project)?;
-        let marks = self.online.watermarks();
-        let (rows_applied, state_entries, late_rows) = self.online.size();
-        let by_source = marks.iter().filter_map(|(s, m)| m.map(|m| (s.to_string(), m.0))).collect();
+        let marks = self.online.marks();
+        let size = self.online.size();
+        let waiting = marks.iter().filter(|(_, mark)| mark.waits).map(|(source, _)| source.to_string());
+        let by_source = marks.iter().filter_map(|(s, mark)| Some((s.to_string(), mark.watermark?.0))).collect();
         Ok(Response::new(DescribeResponse {
             plan_digest: self.plan.digest().to_string(),
             features: self.plan.schema().fields().iter().map(|f| f.name().clone()).collect(),
-            watermark_ms: marks.values().flatten().map(|m| m.0).min().unwrap_or_default(),
+            watermark_ms: marks.values().filter_map(|mark| mark.watermark).map(|m| m.0).min().unwrap_or_default(),
             watermark_by_source_ms: by_source,
-            rows_applied,
-            state_entries,
-            late_rows,
+            rows_applied: size.rows,
+            state_entries: size.entries,
+            late_rows: size.late,
+            waiting_sources: waiting.collect(),
+            retracted_rows: size.retracted,
         }))
     }
 }

@@ -6,30 +6,38 @@ use std::collections::BTreeMap;
 use tidemill_storage::Storage;
 use tidemill_types::{Digest, Millis, SourceName};
 
-/// How far one source was applied.
+/// End of the names of what manifests name.
+const PART: &str = ".part";
+
+/// How far the rows of one source are those of its clean table, for good.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Position {
-    /// Incarnation of the stream in which the sequence counts; empty where an earlier version noted none.
-    #[serde(default)]
-    pub(crate) incarnation: String,
+    /// `<stream>@<created>` of the sequences; empty when nothing is settled.
+    pub(crate) stream: String,
     /// Last sequence.
     pub(crate) seq: u64,
-    /// Rows applied in all.
+    /// The newest version of the clean table that notes it.
+    pub(crate) version: u64,
+    /// Rows in all.
     pub(crate) rows: u64,
     /// Rows that came after the oldest answerable instant.
     pub(crate) late: u64,
-    /// Instant up to which the source is complete, if its producer says so.
+    /// Rows that were taken in once and taken back.
+    pub(crate) retracted: u64,
+    /// Instant up to which they are complete, if their producer says so.
     pub(crate) watermark: Option<Millis>,
+    /// The newest knowledge time among them.
+    pub(crate) newest: Option<Millis>,
+    /// Whether there are rows of an earlier stream among them, whose sequences tell nothing here.
+    pub(crate) is_mixed: bool,
 }
 
-/// The engine with its positions, taken at one instant.
+/// The engine, taken at one instant, with what of it is settled. It may hold more, which a restart takes back.
 #[derive(Clone, Debug)]
 pub(crate) struct Checkpoint {
     pub(crate) plan_digest: String,
     pub(crate) positions: BTreeMap<SourceName, Position>,
     pub(crate) engine: Vec<u8>,
-    /// Keys taken by `unique` rules, by source.
-    pub(crate) unique: BTreeMap<SourceName, Vec<u8>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,19 +45,11 @@ struct Manifest {
     plan_digest: String,
     positions: BTreeMap<SourceName, Position>,
     engine_sha256: Digest,
-    unique_sha256: BTreeMap<SourceName, Digest>,
-}
-
-impl Manifest {
-    fn parts(&self) -> impl Iterator<Item = &Digest> {
-        self.unique_sha256.values().chain(std::iter::once(&self.engine_sha256))
-    }
 }
 
 /// Reads and writes checkpoints of one feature set.
 ///
-/// Parts are written under their digests first, then the manifest that names them; so a manifest never names
-/// half a file.
+/// The engine is written under its digest first, then the manifest that names it; so a manifest never names half a file.
 #[derive(Clone)]
 pub(crate) struct Checkpoints {
     storage: Storage,
@@ -62,24 +62,23 @@ impl Checkpoints {
     }
 
     pub(crate) async fn write(&self, checkpoint: &Checkpoint) -> Result<(), FeatureServiceError> {
-        let previous = self.manifest().await?;
-        let engine_sha256 = self.keep(&checkpoint.engine).await?;
-        let mut unique_sha256 = BTreeMap::new();
-        for (source, keys) in &checkpoint.unique {
-            unique_sha256.insert(source.clone(), self.keep(keys).await?);
-        }
+        let engine_sha256 = Digest::of(&checkpoint.engine);
+        let kept = self.part_path(&engine_sha256);
+        self.storage.put_if_absent(&kept, checkpoint.engine.clone()).await?;
         let (plan_digest, positions) = (checkpoint.plan_digest.clone(), checkpoint.positions.clone());
-        let manifest = Manifest { plan_digest, positions, engine_sha256, unique_sha256 };
+        let manifest = Manifest { plan_digest, positions, engine_sha256 };
         let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
         self.storage.put(&self.manifest_path(), text).await?;
-        let kept: Vec<&Digest> = manifest.parts().collect();
-        for old in previous.iter().flat_map(Manifest::parts).filter(|old| !kept.contains(old)) {
-            self.storage.delete(&self.part_path(old)).await?;
+        for object in self.storage.list(&self.folder).await? {
+            if object.path.ends_with(PART) && object.path != kept {
+                self.storage.delete(&object.path).await?;
+            }
         }
         Ok(())
     }
 
-    /// The newest checkpoint; a damaged one counts as none, since the streams can rebuild it.
+    /// The newest checkpoint; one that is damaged, or of another form, counts as none, since clean tables and streams can
+    /// rebuild it.
     pub(crate) async fn newest(&self) -> Result<Option<Checkpoint>, FeatureServiceError> {
         let Some(manifest) = self.manifest().await? else {
             return Ok(None);
@@ -87,21 +86,7 @@ impl Checkpoints {
         let Some(engine) = self.part(&manifest.engine_sha256).await? else {
             return Ok(None);
         };
-        let mut unique = BTreeMap::new();
-        for (source, digest) in &manifest.unique_sha256 {
-            let Some(keys) = self.part(digest).await? else {
-                return Ok(None);
-            };
-            unique.insert(source.clone(), keys);
-        }
-        Ok(Some(Checkpoint { plan_digest: manifest.plan_digest, positions: manifest.positions, engine, unique }))
-    }
-
-    /// Stores a part under its digest.
-    async fn keep(&self, part: &[u8]) -> Result<Digest, FeatureServiceError> {
-        let digest = Digest::of(part);
-        self.storage.put_if_absent(&self.part_path(&digest), part.to_vec()).await?;
-        Ok(digest)
+        Ok(Some(Checkpoint { plan_digest: manifest.plan_digest, positions: manifest.positions, engine }))
     }
 
     async fn part(&self, digest: &Digest) -> Result<Option<Vec<u8>>, FeatureServiceError> {
@@ -130,6 +115,6 @@ impl Checkpoints {
     }
 
     fn part_path(&self, digest: &Digest) -> String {
-        format!("{}/{digest}.part", self.folder)
+        format!("{}/{digest}{PART}", self.folder)
     }
 }

@@ -87,6 +87,8 @@ metrics! {
     Histogram HistogramName FEATURE_READ_SECONDS = "tidemill_feature_read_seconds", "seconds", [], "Duration of one online read request";
     Counter CounterName FEATURE_LATE_EVENTS = "tidemill_feature_late_events_total", "events", ["source"], "Events that came after the watermark had passed their instant";
     Gauge GaugeName FEATURE_WATERMARK_LAG_SECONDS = "tidemill_feature_watermark_lag_seconds", "seconds", ["source"], "Distance between the newest event and the watermark";
+    Counter CounterName FEATURE_RETRACTED = "tidemill_feature_retracted_rows_total", "rows", ["source"], "Rows taken back from online feature state because they do not stand in the clean table";
+    Counter CounterName FEATURE_SET_BACKS = "tidemill_feature_set_backs_total", "set_backs", ["source" "cause"], "Times that online feature state was set back to where the clean table of a source is, by cause";
     Histogram HistogramName FEATURE_TRAINING_SET_SECONDS = "tidemill_feature_training_set_seconds", "seconds", [], "Duration of building one training set";
     Counter CounterName TRAINING_RUNS = "tidemill_training_runs_total", "runs", ["project" "outcome"], "Training runs that ended, by outcome";
     Histogram HistogramName TRAINING_SECONDS = "tidemill_training_run_seconds", "seconds", ["project"], "Duration of one training run";

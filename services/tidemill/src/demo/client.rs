@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::time::{Duration, Instant};
 use tidemill_contracts::evaluation::evaluation_service_client::EvaluationServiceClient;
-use tidemill_contracts::feature::BuildTrainingSetRequest;
 use tidemill_contracts::feature::feature_service_client::FeatureServiceClient;
+use tidemill_contracts::feature::{BuildTrainingSetRequest, DescribeRequest};
 use tidemill_contracts::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use tidemill_contracts::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use tidemill_contracts::inference::{InferTensorContents, ModelInferRequest, ModelReadyRequest};
@@ -99,6 +99,12 @@ impl Clients {
     pub(super) async fn monitor(&mut self) -> Result<StatusResponse> {
         let request = StatusRequest { project: self.project.clone() };
         Ok(self.monitoring.status(request).await?.into_inner())
+    }
+
+    /// Rows that were taken back from online features.
+    pub(super) async fn retracted(&mut self) -> Result<u64> {
+        let request = DescribeRequest { project: self.project.clone() };
+        Ok(self.feature.describe(request).await?.into_inner().retracted_rows)
     }
 
     /// Monthly reports, oldest first.

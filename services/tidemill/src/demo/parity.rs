@@ -26,6 +26,9 @@ pub(super) struct Parity {
     pub(super) scores_compared: u64,
     /// Of these, how many differ in any bit.
     pub(super) scores_different: u64,
+    /// Rows that were taken in online and taken back, because validation did not let them into the clean tables. Vectors
+    /// that were served in between were made with them and differ for that reason.
+    pub(super) rows_retracted: u64,
 }
 
 /// Compares every prediction answered for an instant in `[from, to)` with the replayed feature rows.

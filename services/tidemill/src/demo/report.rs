@@ -112,12 +112,16 @@ pub(super) fn print(summary: &Summary, endpoints: &Endpoints, data_dir: &Path) {
     let lost: i64 = summary.events.values().map(|s| s.lost).sum();
     let doubled: u64 = summary.events.values().map(|s| s.doubled).sum();
     let promoted = summary.promotions.iter().filter(|p| p.promoted).count();
+    let retracted = match summary.parity.rows_retracted {
+        0 => String::new(),
+        rows => format!(" ({rows} rows were taken back from online features: vectors served before that differ)"),
+    };
     let mut out = std::io::stdout().lock();
     let text = format!(
         "{table}\n\n\
          {events} events published, {lost} lost, {doubled} doubled\n\
          {} predictions answered, {} logged, {} joined with their outcome\n\
-         {} vectors and {} scores replayed: {} and {} differ from what was served\n\
+         {} vectors and {} scores replayed: {} and {} differ from what was served{retracted}\n\
          {promoted} of {} cycles brought a new champion\n\
          fixed protocol (train January–June, test July–December): {}\n\
          {:.0} s, peak memory {:.2} GB\n\n\

@@ -106,6 +106,7 @@ pub(super) async fn tell(running: &Running, plan: &Path, data_dir: &Path, last_m
     settle(running, &mut clients, &publisher, &mut summary, last_month).await?;
     let whole = clients.training_set(end, Millis(end.0 + AFTERMATH), "whole").await?;
     summary.parity = parity::compare(running, data_dir, live, end).await?;
+    summary.parity.rows_retracted = clients.retracted().await?;
     if last_month == 12 {
         summary.fixed = fixed_protocol(running, &whole).await?;
     }
