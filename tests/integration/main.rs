@@ -1,5 +1,5 @@
 //! Several crates together on real servers: streams into tables, hostile input, object stores, cleaning, validation,
-//! silent and halted sources, telemetry, lineage told to others.
+//! silent and halted sources, online features beside validation, telemetry, lineage told to others.
 
 mod cleaning;
 mod halts;
@@ -7,6 +7,7 @@ mod hostile;
 mod ingestion;
 mod lineage;
 mod losses;
+mod online;
 mod privacy;
 mod s3;
 mod silence;

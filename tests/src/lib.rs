@@ -11,4 +11,4 @@ pub mod rig;
 
 pub use audit::Audit;
 pub use books::Published;
-pub use rig::{Node, Rig, Validation};
+pub use rig::{Features, Node, Rig, Validation};

@@ -8,12 +8,14 @@ use std::time::Duration;
 use tidemill_bus::{Bus, Message, OrderedReader, StreamSpec};
 use tidemill_contracts::{headers, subjects};
 use tidemill_dataset::Table;
+use tidemill_feature::FeatureServiceError;
 use tidemill_ingestion::{IngestionError, Options, raw_table_path};
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
 use tidemill_telemetry::Metrics;
 use tidemill_testkit::{Nats, Store, eventually};
 use tidemill_validation::ValidationError;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -46,10 +48,17 @@ impl Rig {
     /// # Errors
     /// When it does not answer.
     pub async fn over(nats: Nats) -> Result<Self> {
+        Self::of(nats, messages::spec()?).await
+    }
+
+    /// As [`Rig::over`], for another project.
+    ///
+    /// # Errors
+    /// When the bus does not answer.
+    pub async fn of(nats: Nats, spec: Spec) -> Result<Self> {
         let bus = nats.bus().await?;
-        let spec = Arc::new(messages::spec()?);
         make_streams(&bus, &spec).await?;
-        Ok(Self { nats, store: Store::local()?, bus, spec })
+        Ok(Self { nats, store: Store::local()?, bus, spec: Arc::new(spec) })
     }
 
     /// Name of the events stream.
@@ -99,6 +108,16 @@ impl Rig {
     /// When the bus does not answer.
     pub async fn validation_of(&self, spec: &Arc<Spec>, storage: &Storage) -> Result<Validation> {
         Ok(Validation::start(self.nats.bus().await?, storage, spec))
+    }
+
+    /// Starts the feature service by a form of the project; gives also the address of its interface.
+    ///
+    /// # Errors
+    /// When the bus does not answer, or no port is free.
+    pub async fn features_of(&self, spec: &Arc<Spec>) -> Result<(Features, String)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = format!("http://{}", listener.local_addr()?);
+        Ok((Features::start(self.nats.bus().await?, self.store.storage(), spec, listener), address))
     }
 
     /// Waits until the raw table has everything up to a sequence.
@@ -198,6 +217,8 @@ pub struct Running<E> {
 pub type Node = Running<IngestionError>;
 /// Validation.
 pub type Validation = Running<ValidationError>;
+/// The feature service.
+pub type Features = Running<FeatureServiceError>;
 
 impl Node {
     /// Starts ingestion of a project.
@@ -224,6 +245,17 @@ impl Validation {
         let (storage, spec) = (storage.clone(), Arc::clone(spec));
         let deps = tidemill_validation::Deps { bus, storage, spec, metrics: metrics.clone() };
         Self { task: tokio::spawn(tidemill_validation::run(deps, stop.clone())), stop, metrics }
+    }
+}
+
+impl Features {
+    /// Starts the feature service of a project.
+    #[must_use]
+    pub fn start(bus: Bus, storage: &Storage, spec: &Arc<Spec>, listener: TcpListener) -> Self {
+        let (stop, metrics) = (CancellationToken::new(), Metrics::new());
+        let (storage, spec, options) = (storage.clone(), Arc::clone(spec), tidemill_feature::Options::default());
+        let deps = tidemill_feature::Deps { bus, storage, spec, options, metrics: metrics.clone(), listener };
+        Self { task: tokio::spawn(tidemill_feature::run(deps, stop.clone())), stop, metrics }
     }
 }
 
