@@ -69,10 +69,34 @@ impl DataFile {
     /// Smallest and largest instant of a timestamp column, both inclusive; `None` when unknown or all null.
     #[must_use]
     pub fn instants(&self, column: &str) -> Option<(Millis, Millis)> {
-        let stats: Value = serde_json::from_str(self.stats.as_deref()?).ok()?;
-        let bound = |which: &str| stats.get(which)?.get(column)?.as_str().and_then(Millis::parse);
+        let (low, high) = self.texts(column)?;
         // Other writers round maxima down to whole milliseconds.
-        Some((bound("minValues")?, Millis(bound("maxValues")?.0.saturating_add(1))))
+        Some((Millis::parse(&low)?, Millis(Millis::parse(&high)?.0.saturating_add(1))))
+    }
+
+    /// Smallest and largest value of a column of texts, both inclusive; `None` when unknown or all null.
+    #[must_use]
+    pub fn texts(&self, column: &str) -> Option<(String, String)> {
+        self.bounds(column, |value| value.as_str().map(str::to_owned))
+    }
+
+    /// Smallest and largest value of a column of whole numbers, both inclusive; `None` when unknown or all null.
+    #[must_use]
+    pub fn wholes(&self, column: &str) -> Option<(i64, i64)> {
+        self.bounds(column, Value::as_i64)
+    }
+
+    /// Rows without a value in a column; `None` when unknown.
+    #[must_use]
+    pub fn nulls(&self, column: &str) -> Option<u64> {
+        let stats: Value = serde_json::from_str(self.stats.as_deref()?).ok()?;
+        stats.get("nullCount")?.get(column)?.as_u64()
+    }
+
+    fn bounds<T>(&self, column: &str, read: impl Fn(&Value) -> Option<T>) -> Option<(T, T)> {
+        let stats: Value = serde_json::from_str(self.stats.as_deref()?).ok()?;
+        let bound = |which: &str| read(stats.get(which)?.get(column)?);
+        Some((bound("minValues")?, bound("maxValues")?))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::codec::FileReader;
 use crate::error::Error;
+use crate::fetch::TAIL;
 use crate::file::DataFile;
 use crate::snapshot::Snapshot;
 use crate::table::{Table, blocking};
@@ -22,7 +23,7 @@ pub struct Between {
     pub to: Millis,
 }
 
-/// A running scan. Holds one file's bytes and one decoded batch at a time.
+/// A running scan. Holds the wanted columns of one file and one decoded batch at a time.
 pub struct Scan {
     table: Table,
     files: VecDeque<DataFile>,
@@ -97,10 +98,16 @@ impl Table {
     }
 
     async fn open_file(&self, file: &DataFile, columns: Option<Vec<String>>) -> Result<FileReader, Error> {
-        let path = self.object(&file.path);
-        let bytes = self.storage.get(&path).await?;
-        let schema = self.schema();
-        blocking(move || FileReader::open(&path, bytes, columns.as_deref(), Some(&schema))).await
+        let (path, schema) = (self.object(&file.path), self.schema());
+        if file.size <= TAIL || columns.is_none() {
+            let bytes = self.storage.get(&path).await?;
+            return blocking(move || FileReader::open(&path, bytes, columns.as_deref(), Some(&schema))).await;
+        }
+        let mut partial = self.partial(file).await?;
+        let groups: Vec<usize> = (0..partial.metadata.num_row_groups()).collect();
+        partial.fetch(&groups, columns.as_deref(), None).await?;
+        let open = move || FileReader::over(&path, partial.reader(groups, None)?, columns.as_deref(), Some(&schema));
+        blocking(open).await
     }
 }
 

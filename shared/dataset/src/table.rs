@@ -134,6 +134,11 @@ impl Table {
         Ok(Snapshot { state })
     }
 
+    /// The version that this view of the table knows, without a look for newer ones: after opening the newest.
+    pub async fn known(&self) -> Snapshot {
+        Snapshot { state: Arc::clone(&*self.latest.read().await) }
+    }
+
     /// The table as it was at a version.
     ///
     /// # Errors

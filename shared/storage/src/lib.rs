@@ -191,6 +191,15 @@ impl Storage {
         self.store.get_range(&location, range).await.map_err(|e| Error::of("read", path, e))
     }
 
+    /// Reads several parts of an object, as [`Storage::get_range`]; parts that lie close together in one request.
+    ///
+    /// # Errors
+    /// As [`Storage::get_range`].
+    pub async fn get_ranges(&self, path: &str, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>, Error> {
+        let location = Path::parse(path).map_err(|_| Error::Path(path.to_owned()))?;
+        self.store.get_ranges(&location, ranges).await.map_err(|e| Error::of("read", path, e))
+    }
+
     /// Size and time of an object that a listing named.
     ///
     /// # Errors
