@@ -142,14 +142,7 @@ pub async fn store(storage: &Storage, bundle: &BundleBytes) -> Result<()> {
 /// [`Error::NoBundle`], [`Error::ManifestDigest`], [`Error::Signature`], [`Error::Untrusted`], [`Error::Manifest`],
 /// [`Error::File`], and the store's errors.
 pub async fn load(storage: &Storage, digest: &Digest, trusted: &TrustedKeys) -> Result<Bundle> {
-    let manifest = match capped(storage, digest, file::MANIFEST, MAX_MANIFEST).await {
-        Err(Error::Storage(tidemill_storage::Error::NotFound(_))) => return Err(Error::NoBundle(digest.clone())),
-        other => other?,
-    };
-    let found = Digest::of(&manifest);
-    if found != *digest {
-        return Err(Error::ManifestDigest { expected: digest.clone(), found });
-    }
+    let manifest = manifest_bytes(storage, digest).await?;
     let signature = match capped(storage, digest, file::SIGNATURE, MAX_SIGNATURE).await {
         Err(Error::Storage(tidemill_storage::Error::NotFound(_))) => return Err(Error::Signature(digest.clone())),
         other => other?,
@@ -163,6 +156,27 @@ pub async fn load(storage: &Storage, digest: &Digest, trusted: &TrustedKeys) -> 
         files.insert(name.clone(), verified(storage, digest, name, entry).await?);
     }
     Ok(Bundle { digest: digest.clone(), manifest, signed_by, files })
+}
+
+/// The manifest of a model, checked by its digest, which is its name; whose it is nobody looks at. For those who want to
+/// know what a model was made from, and do not run it.
+///
+/// # Errors
+/// [`Error::NoBundle`], [`Error::ManifestDigest`], [`Error::Manifest`], and the store's errors.
+pub async fn manifest(storage: &Storage, digest: &Digest) -> Result<Manifest> {
+    Manifest::from_bytes(&manifest_bytes(storage, digest).await?)
+}
+
+async fn manifest_bytes(storage: &Storage, digest: &Digest) -> Result<Bytes> {
+    let manifest = match capped(storage, digest, file::MANIFEST, MAX_MANIFEST).await {
+        Err(Error::Storage(tidemill_storage::Error::NotFound(_))) => return Err(Error::NoBundle(digest.clone())),
+        other => other?,
+    };
+    let found = Digest::of(&manifest);
+    if found != *digest {
+        return Err(Error::ManifestDigest { expected: digest.clone(), found });
+    }
+    Ok(manifest)
 }
 
 async fn verified(storage: &Storage, digest: &Digest, name: &str, entry: &FileEntry) -> Result<Bytes> {

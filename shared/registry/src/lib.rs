@@ -14,7 +14,7 @@ mod registry;
 mod version;
 
 pub use alias::{AliasEntry, AliasMove, AliasState, MoveKind, MoveRequest, Previous};
-pub use bundle::{Bundle, BundleBytes, BundleWriter, load, store};
+pub use bundle::{Bundle, BundleBytes, BundleWriter, load, manifest, store};
 pub use error::{Error, Result};
 pub use key::{KeyId, SigningKey, TrustedKeys};
 pub use manifest::{DataQuality, FileEntry, Input, InputKind, Lineage, Manifest, ManifestDraft, file};

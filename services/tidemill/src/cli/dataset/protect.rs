@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidemill_bus::Bus;
 use tidemill_contracts::paths;
 use tidemill_dataset::{Table, Tags};
-use tidemill_registry::{Manifest, Registry};
+use tidemill_registry::{Registry, manifest};
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
 use tidemill_types::{Digest, ProjectName, SourceName};
@@ -62,17 +62,6 @@ async fn served(bus: &Bus, project: &ProjectName) -> Result<BTreeMap<Digest, Str
         }
     }
     Ok(models)
-}
-
-/// The manifest of a model, checked by its digest.
-pub(super) async fn manifest(storage: &Storage, model: &Digest) -> Result<Manifest> {
-    let path = format!("models/{model}/manifest.json");
-    let bytes = storage.get(&path).await?;
-    let damaged = |reason: String| tidemill_dataset::Error::Corrupt { path: path.clone(), reason };
-    if Digest::of(&bytes) != *model {
-        return Err(damaged("its digest is not its name".to_owned()).into());
-    }
-    Ok(serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?)
 }
 
 /// The version up to which the role that follows a table has read it; `None` when nobody reads it on by version.

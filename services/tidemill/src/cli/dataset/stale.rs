@@ -1,12 +1,11 @@
 //! Which models a difference between two versions makes stale: those that were trained before it.
 
-use super::protect::manifest;
 use crate::cli::target::Target;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use tidemill_contracts::paths;
 use tidemill_dataset::{Snapshot, Table};
-use tidemill_registry::Registry;
+use tidemill_registry::{Registry, manifest};
 use tidemill_storage::Storage;
 use tidemill_types::{Digest, SourceName};
 
