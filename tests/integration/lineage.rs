@@ -1,4 +1,4 @@
-//! Lineage told to a server outside: every event, in order, and nothing waits for it.
+//! Lineage as services tell it; and told to a server outside: every event, in order, and nothing waits for it.
 
 use anyhow::Result;
 use axum::extract::State;
@@ -10,14 +10,18 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidemill_bus::{Bus, StreamSpec};
+use tidemill_bus::{Bus, OrderedReader, StreamSpec};
 use tidemill_contracts::subjects;
-use tidemill_lineage::Step;
+use tidemill_dataset::Table;
+use tidemill_lineage::{Graph, Step, record};
 use tidemill_monitoring::{MonitoringError, openlineage};
 use tidemill_runtime::tell_lineage;
 use tidemill_telemetry::{Metrics, names};
 use tidemill_testkit::{Nats, eventually};
+use tidemill_tests::messages::{self, Form, Messages};
+use tidemill_tests::{Published, Rig};
 use tidemill_types::{Millis, ProjectName};
+use tidemill_validation::quarantine_table_path;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -158,5 +162,56 @@ async fn an_address_that_is_none_is_an_error_with_its_setting() -> Result<()> {
         let error = sender.task.await?.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("lineage.url"), "{url}: {error}");
     }
+    Ok(())
+}
+
+/// The graph of everything that was told on a bus.
+async fn graph(bus: &Bus) -> Result<Graph> {
+    let count = usize::try_from(bus.stream_state(subjects::LINEAGE_STREAM).await?.messages)?;
+    let mut reader = OrderedReader::open(bus, subjects::LINEAGE_STREAM, 1).await?;
+    let mut told = Vec::new();
+    while told.len() < count {
+        let entries = reader.next_batch(count - told.len(), usize::MAX, PATIENCE).await?;
+        anyhow::ensure!(!entries.is_empty(), "only {} of {count} events came", told.len());
+        told.extend(entries.iter().filter_map(|entry| entry.message().cloned()));
+    }
+    let events: Vec<(i64, &[u8])> = (1..).zip(told.iter().map(|message| message.payload.as_ref())).collect();
+    let (rows, refused) = record::Recorder::default().rows(&events)?;
+    anyhow::ensure!(refused == 0, "{refused} events cannot be read");
+    let mut graph = Graph::default();
+    record::add_runs(&mut graph, &[rows]);
+    Ok(graph)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_version_of_the_quarantine_leads_up_to_the_rows_that_were_set_aside_in_it() -> Result<()> {
+    let rig = Rig::start().await?;
+    stream(&rig.bus).await?;
+    let (messages, mut published) = (Messages::new()?, Published::default());
+    let (ingestion, validation) = (rig.ingestion().await?, rig.validation().await?);
+    let path = quarantine_table_path(&rig.spec.project, &messages::source()?);
+    let version = async || match Table::open(rig.store.storage(), &path).await {
+        Ok(table) => table.known().await.version(),
+        Err(_) => 0,
+    };
+    for round in 0..3 {
+        let before = version().await;
+        let body = messages::body(Form::Arrow, round * 400..round * 400 + 400)?;
+        let event = messages.event(messages::content_type(Form::Arrow), &round.to_string(), body)?;
+        rig.caught_up(published.publish(&rig.bus, &[(event, 400)]).await?).await?;
+        assert!(eventually(PATIENCE, || async { version().await > before }).await, "nothing was set aside");
+    }
+    validation.stop().await?;
+    ingestion.stop().await?;
+    let graph = graph(&rig.bus).await?;
+    let mut before = 0;
+    for version in 1..=version().await {
+        let up = graph.up(&path, Some(version));
+        let raw = up.first().map(|hop| (hop.node.name.clone(), hop.node.version.unwrap_or(0)));
+        let (name, read) = raw.ok_or_else(|| anyhow::anyhow!("version {version} comes from nowhere"))?;
+        assert!(name == rig.raw()? && read > before, "version {version} comes from {name}@{read}");
+        before = read;
+    }
+    assert!(graph.up(&path, Some(0)).is_empty());
     Ok(())
 }

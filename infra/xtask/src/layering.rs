@@ -45,7 +45,7 @@ const PURE: &[&str] = &[
     "privacy",
 ];
 const CONTRACTS: &[&str] = &["contracts"];
-const ADAPTERS: &[&str] = &["bus", "storage", "dataset", "intake", "registry", "sources"];
+const ADAPTERS: &[&str] = &["bus", "storage", "dataset", "intake", "provenance", "registry", "sources"];
 const PROCESS: &[&str] = &["telemetry", "runtime", "servers"];
 const TESTKIT: &str = "testkit";
 const SERVICES: &[&str] =
@@ -61,6 +61,7 @@ const BETWEEN_ADAPTERS: &[(&str, &[&str])] = &[
     ("storage", &[]),
     ("dataset", &["storage"]),
     ("intake", &["bus", "storage", "dataset"]),
+    ("provenance", &["bus", "storage", "dataset", "registry"]),
     ("registry", &["bus", "storage", "dataset"]),
     ("sources", &["bus", "storage", "dataset"]),
 ];

@@ -138,8 +138,8 @@ async fn once(
             warn!(dead = done.counts.dead, "logged predictions were refused and are among the dead letters");
         }
         committed.notify_one();
-        let step = lineage::predictions(deps, &done);
         async move {
+            let step = lineage::predictions(deps, table, &done).await;
             tidemill_runtime::tell_step(&deps.bus, &deps.spec.project, &step, done.took).await;
             Ok(())
         }

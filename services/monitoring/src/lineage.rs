@@ -4,38 +4,94 @@
 
 use crate::Role;
 use crate::error::MonitoringError;
+use crate::models::CHAMPION;
 use crate::store::predictions_table_path;
-use std::collections::BTreeMap;
+use arrow::array::AsArray as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tidemill_bus::{Entry, OrderedReader};
-use tidemill_contracts::subjects;
+use tidemill_contracts::{prediction_log as log, subjects};
 use tidemill_dataset::{CommitError, Table};
 use tidemill_intake::Committed;
-use tidemill_lineage::{Change, Place, Step, names, record};
-use tidemill_types::{Classified as _, ErrorKind};
+use tidemill_lineage::{Change, Place, Step, columns, names, record};
+use tidemill_types::{Classified as _, Digest, ErrorKind, Millis};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 /// Wait before the stream is looked for, or a passing failure tried, again.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Messages and bytes of one commit at most.
+/// Messages and bytes of one commit at most; one message may go beyond.
 const MESSAGES: usize = 5_000;
 const BYTES: usize = 32 << 20;
 /// Messages of one read.
 const READ: usize = 500;
 
-/// A commit of logged predictions as a run.
-pub(crate) fn predictions(deps: &Role, done: &Committed) -> Step {
+/// A commit of logged predictions as a run: what the deployment answered with, as far as it is among them.
+pub(crate) async fn predictions(deps: &Role, table: &Table, done: &Committed) -> Step {
     let (project, deployment) = (&deps.spec.project, &deps.spec.serve.deployment);
     let path = predictions_table_path(project, deployment);
     let uri = format!("{}/{path}", deps.storage.url());
-    let step = Step::new(project, names::predictions(deployment), &format!("{path}@{}", done.version));
-    let mut table = Place::new(path).at(done.version).with_rows(done.counts.rows).lying_at(uri);
-    if done.version == 1 {
-        table = table.changed(Change::Create);
+    let mut step = Step::new(project, names::predictions(deployment), &format!("{path}@{}", done.version));
+    let answered = match answered(deps, table, done.version).await {
+        Ok(answered) => answered,
+        Err(error) => {
+            warn!(%error, "lineage tells of predictions without the models that answered");
+            BTreeMap::new()
+        }
+    };
+    let since: BTreeSet<Option<Millis>> = answered.values().copied().collect();
+    for since in &since {
+        step = step.reads(match since {
+            Some(since) => names::deployed(deployment, *since),
+            None => Place::new(names::deployment(deployment)),
+        });
     }
-    step.owned_by(&deps.spec.problem.owners).reads(Place::new(names::deployment(deployment))).writes(table)
+    if since.is_empty() {
+        step = step.reads(Place::new(names::deployment(deployment)));
+    }
+    let models: Vec<String> = answered.keys().map(names::model).collect();
+    let mut log =
+        Place::new(path).at(done.version).with_rows(done.counts.rows).with_schema(table.schema()).lying_at(uri);
+    if !models.is_empty() {
+        let own = [log::KEY, log::AS_OF, log::SCORE];
+        log = log.with_columns(columns::predictions(&deps.spec, own, models.iter().map(String::as_str)));
+    }
+    if done.version == 1 {
+        log = log.changed(Change::Create);
+    }
+    step.owned_by(&deps.spec.problem.owners).writes(log)
+}
+
+/// The models that answered what a version brought, each with since when the deployment answers with it: when the alias
+/// was last moved to it before the last of these answers, if the registry still knows.
+async fn answered(
+    deps: &Role,
+    table: &Table,
+    version: u64,
+) -> Result<BTreeMap<Digest, Option<Millis>>, MonitoringError> {
+    let files = table.version_adds(version).await?.files;
+    let mut models = BTreeSet::new();
+    for file in &files {
+        match file.texts(log::MODEL) {
+            // The bounds of a file tell that it is but one.
+            Some((low, high)) if low == high => models.extend([low]),
+            _ => {
+                for batch in table.read_files(std::slice::from_ref(file), Some(&[log::MODEL])).await? {
+                    let column = batch.column(0).as_string_opt::<i32>();
+                    models.extend(column.into_iter().flat_map(|texts| texts.iter().flatten()).map(str::to_owned));
+                }
+            }
+        }
+    }
+    let until = files.iter().filter_map(|file| file.instants(log::ANSWERED_AT)).map(|(_, last)| last).max();
+    let moves = deps.registry.history(&deps.spec.project, CHAMPION).await?;
+    let since = |model: &Digest| {
+        let moved = moves.iter().rev().find(|made| made.to == *model && until.is_none_or(|until| made.at <= until));
+        moved.map(|made| made.at)
+    };
+    let models = models.iter().filter_map(|model| Digest::parse(model));
+    Ok(models.map(|model| (model.clone(), since(&model))).collect())
 }
 
 /// Runs until `stop`; passing failures begin again at the table's cursor.
@@ -65,13 +121,16 @@ async fn keep(deps: &Role, stop: &CancellationToken) -> Result<(), MonitoringErr
     let mut gathered: Vec<Entry> = Vec::new();
     loop {
         let deadline = tokio::time::Instant::now() + deps.options.commit_age;
-        while gathered.len() < MESSAGES && !stop.is_cancelled() {
+        let mut bytes = 0;
+        while gathered.len() < MESSAGES && bytes < BYTES && !stop.is_cancelled() {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             if left.is_zero() {
                 break;
             }
             let wait = left.min(PAUSE);
-            gathered.extend(reader.next_ready(READ, BYTES, wait).await?);
+            let read = reader.next_ready(READ, BYTES - bytes, wait).await?;
+            bytes += read.iter().filter_map(Entry::message).map(|message| message.payload.len()).sum::<usize>();
+            gathered.extend(read);
         }
         if let Some(last) = gathered.last().map(Entry::seq) {
             commit(&table, &mut recorder, (&mine, &incarnation), &gathered, last).await?;

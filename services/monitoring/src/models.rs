@@ -11,7 +11,7 @@ use tidemill_types::{Classified, Digest, Millis, ProjectName};
 use tracing::warn;
 
 /// Alias of the model in service.
-const CHAMPION: &str = "champion";
+pub(crate) const CHAMPION: &str = "champion";
 /// AUC on the validation rows, and the lower end of its interval, among the metrics of a manifest.
 const AUC: &str = "roc_auc";
 const AUC_LOW: &str = "roc_auc_low";

@@ -141,7 +141,7 @@ async fn told(
     let events = match loaded {
         Ok(None) => return,
         Ok(Some(_)) => {
-            let step = step.writes(Place::new(names::deployment(name)));
+            let step = step.writes(names::deployed(name, since));
             vec![step.start(since), step.complete(now())]
         }
         Err(error) => vec![step.start(since), step.fail(now(), &format!("{}: {error}", error.code()))],

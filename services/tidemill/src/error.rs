@@ -21,6 +21,9 @@ pub(crate) enum Error {
     /// A table.
     #[error(transparent)]
     Dataset(#[from] tidemill_dataset::Error),
+    /// A question about lineage.
+    #[error(transparent)]
+    Provenance(#[from] tidemill_provenance::Error),
     /// Configuration or process conduct.
     #[error(transparent)]
     Runtime(#[from] tidemill_runtime::Error),
@@ -304,6 +307,7 @@ impl Classified for Error {
             Self::Bus(e) => e.kind(),
             Self::Storage(e) => e.kind(),
             Self::Dataset(e) => e.kind(),
+            Self::Provenance(e) => e.kind(),
             Self::Runtime(e) => e.kind(),
             Self::Servers(e) => e.kind(),
             Self::Spec(e) => e.kind(),
@@ -335,6 +339,7 @@ impl Classified for Error {
             Self::Bus(e) => e.code(),
             Self::Storage(e) => e.code(),
             Self::Dataset(e) => e.code(),
+            Self::Provenance(e) => e.code(),
             Self::Runtime(e) => e.code(),
             Self::Servers(e) => e.code(),
             Self::Spec(e) => e.code(),

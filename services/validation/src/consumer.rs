@@ -321,7 +321,7 @@ impl<'a> Follower<'a> {
         let mut metadata: BTreeMap<String, String> =
             watermark.map(|w| (commits::WATERMARK.to_owned(), w.to_string())).into_iter().collect();
         metadata.extend(tidemill_telemetry::current_traceparent().map(|c| (TRACEPARENT_KEY.to_owned(), c)));
-        let aside = self.write_quarantine(quarantine, &verdict, &pass, set_aside.is_some()).await?;
+        let (aside, quarantine) = self.write_quarantine(quarantine, &verdict, &pass, set_aside.is_some()).await?;
         metadata.insert(SET_ASIDE_KEY.to_owned(), serde_json::to_string(&aside).unwrap_or_default());
         self.decided.add(&cleaned);
         self.decided.note(&mut metadata);
@@ -343,6 +343,7 @@ impl<'a> Follower<'a> {
             versions: &pass.versions,
             raw_version: pass.until,
             committed: &committed,
+            quarantine,
             verdict: &verdict,
             profile: &profile,
         };
@@ -419,26 +420,27 @@ impl<'a> Follower<'a> {
 
     /// Quarantine is written first and is idempotent by its own notes, so a crash in between doubles nothing. Where rules
     /// look at other sources two processes may decide differently, so there it is written even without rows: the first
-    /// to write it has decided. Gives what the quarantine then covers of the streams of the pass.
+    /// to write it has decided. Gives what the quarantine then covers of the streams of the pass, and at which version.
     async fn write_quarantine(
         &self,
         snapshot: Snapshot,
         verdict: &Verdict,
         pass: &Pass,
         is_decided: bool,
-    ) -> Result<Sequences, ValidationError> {
+    ) -> Result<(Sequences, u64), ValidationError> {
         let is_empty = verdict.quarantined.num_rows() == 0 && self.rules.references().is_empty();
         if is_empty || is_decided {
             let mut covers = Sequences::new();
             for stream in pass.done.keys() {
                 covers.insert(stream.clone(), covered(&snapshot, stream).await?);
             }
-            return Ok(covers);
+            return Ok((covers, snapshot.version()));
         }
         let rows = (verdict.quarantined.num_rows() > 0).then(|| verdict.quarantined.clone());
         let notes: Vec<_> = pass.done.iter().map(|(stream, last)| (stream.as_str(), *last)).collect();
         let result = self.quarantine.commit_noting(snapshot, rows.as_slice(), &notes, BTreeMap::new()).await;
-        result.map(|_| pass.done.clone()).map_err(|e| ValidationError::of_commit(e, self.quarantine.path()))
+        let made = result.map_err(|e| ValidationError::of_commit(e, self.quarantine.path()))?;
+        Ok((pass.done.clone(), made.version))
     }
 
     /// Sets rows aside again whose quarantine the store lost: those of the raw table that the clean table passed over.

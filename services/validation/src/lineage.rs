@@ -23,6 +23,8 @@ pub(crate) struct Checked<'a> {
     pub(crate) raw_version: u64,
     /// What was made of the clean table.
     pub(crate) committed: &'a Committed,
+    /// The version of the quarantine that holds the rows that do not go on.
+    pub(crate) quarantine: u64,
     /// What became of the rows.
     pub(crate) verdict: &'a Verdict,
     /// What is known of the rows that went on.
@@ -66,7 +68,7 @@ pub(crate) fn step(deps: &Deps, source: &SourceName, done: &Checked<'_>) -> Step
     if quarantined == 0 {
         return step;
     }
-    step.writes(place(quarantine_table_path(project, source), quarantined))
+    step.writes(place(quarantine_table_path(project, source), quarantined).at(done.quarantine))
 }
 
 /// All clean rows made anew, as a run.

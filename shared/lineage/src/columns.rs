@@ -193,6 +193,37 @@ pub fn score(spec: &Spec, training_set: &str, learner: &str, features: &[String]
     Columns::from([(SCORE.to_owned(), made.done())])
 }
 
+/// Columns of the prediction log: the scores of the models that answered, the features that they were given, and whom
+/// and when each prediction is about. The log calls key, instant and score as given.
+#[must_use]
+pub fn predictions<'m>(
+    spec: &Spec,
+    [key_column, as_of_column, score_column]: [&str; 3],
+    models: impl Iterator<Item = &'m str>,
+) -> Columns {
+    let namespace = names::namespace(&spec.project);
+    let new = || Made { namespace: &namespace, inputs: BTreeMap::new() };
+    let (entity, set) = (clean(spec, &spec.features.entity.source), format!("features/{}", spec.features.set));
+    let mut all = Columns::new();
+    for feature in spec.features.define.keys() {
+        let mut made = new();
+        made.add(&set, feature, Transformation::direct("IDENTITY", ""));
+        all.insert(feature.clone(), made.done());
+    }
+    let (mut key, mut as_of, mut score) = (new(), new(), new());
+    key.add(&entity, &spec.features.entity.key, Transformation::direct("IDENTITY", ""));
+    for column in columns_of(&spec.features.as_of).unwrap_or_default() {
+        as_of.add(&entity, &column, Transformation::direct("TRANSFORMATION", &spec.features.as_of));
+    }
+    for model in models {
+        score.add(model, SCORE, Transformation::direct("IDENTITY", ""));
+    }
+    for (name, made) in [(key_column, key), (as_of_column, as_of), (score_column, score)] {
+        all.insert(name.to_owned(), made.done());
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]

@@ -2,12 +2,12 @@
 //!
 //! A version of a table holds what all versions before it brought. So the way up from a version leads through the newest
 //! run that wrote this version or an earlier one, and what that run had read up to; the way down leads through the first
-//! run that had read this version or a later one, and through every run that read the table as a whole.
+//! run that had read this version or a later one, and through every run that read the table as a whole. Where a run does
+//! not say which version it read or made, the instant at which it ended says it.
 
-use crate::facets::{InputField, OutputColumn};
 use crate::names;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use tidemill_types::Millis;
 
 /// A dataset, as far as a run read or wrote it.
@@ -15,7 +15,7 @@ use tidemill_types::Millis;
 pub struct Node {
     /// Its name.
     pub name: String,
-    /// The version that was read or made.
+    /// The version that was read or made; of a deployment, the instant since which it answers so, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
     /// First sequence that was read.
@@ -30,10 +30,14 @@ pub struct Node {
 }
 
 impl Node {
+    /// How far it was read or written, when anything says.
+    fn reach(&self) -> Option<u64> {
+        self.version.or_else(|| self.last.and_then(|last| u64::try_from(last).ok()))
+    }
+
     /// How far it was read or written; all of it when nothing says.
     fn position(&self) -> u64 {
-        let last = self.last.and_then(|last| u64::try_from(last).ok());
-        self.version.or(last).unwrap_or(u64::MAX)
+        self.reach().unwrap_or(u64::MAX)
     }
 }
 
@@ -66,83 +70,42 @@ pub struct Hop {
     pub at: Millis,
 }
 
-/// One step between columns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ColumnHop {
-    /// Steps from where the question began.
-    pub distance: usize,
-    /// The dataset.
-    pub dataset: String,
-    /// The column.
-    pub column: String,
-    /// The column from which it was reached, `dataset.column`.
-    pub from: String,
-    /// Whether its values take part, or decide which do.
-    pub direct: bool,
-    /// What kinds of transformation, such as `AGGREGATION`.
-    pub how: String,
-    /// The expression, as it stands in the project file.
-    pub text: String,
+/// A place in the life of a dataset: a version, and an instant for what has none.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    version: Option<u64>,
+    at: Millis,
 }
 
-/// Columns of datasets with what each is made from.
-type Told = BTreeMap<String, BTreeMap<String, OutputColumn>>;
-type Column = (String, String);
-
-/// What came from what.
-#[derive(Debug, Default)]
+/// What came from what. Runs may be added at any time, in any order.
+#[derive(Clone, Debug, Default)]
 pub struct Graph {
     runs: Vec<Run>,
-    /// Runs by what they wrote, in the order of its versions.
+    /// Runs by what they wrote, in the order in which they ended.
     makers: HashMap<String, Vec<usize>>,
     /// Runs by what they read, in the order in which they ended.
     readers: HashMap<String, Vec<usize>>,
-    made_from: HashMap<Column, Vec<InputField>>,
-    used_by: HashMap<Column, Vec<(Column, InputField)>>,
-}
-
-/// Datasets of which there are many, one a run, with the same columns: training sets and models.
-pub(crate) fn family(name: &str) -> &str {
-    if name.starts_with("model/") {
-        return "model";
-    }
-    match name.strip_prefix("features/").and_then(|rest| rest.split_once('/')) {
-        Some((set, _)) => name.get(.."features/".len() + set.len()).unwrap_or(name),
-        None => name,
-    }
 }
 
 impl Graph {
-    /// Puts runs and column lineage together; what is told later replaces what was told before.
-    pub(crate) fn new(mut runs: Vec<Run>, told: impl Iterator<Item = Told>) -> Self {
-        runs.sort_by_key(|run| run.at);
-        let mut graph = Self { runs, ..Self::default() };
-        for (place, run) in graph.runs.iter().enumerate().filter(|(_, run)| !run.failed) {
-            for output in &run.outputs {
-                graph.makers.entry(output.name.clone()).or_default().push(place);
-            }
-            for input in &run.inputs {
-                graph.readers.entry(input.name.clone()).or_default().push(place);
-            }
+    /// Adds a run that has ended.
+    pub(crate) fn add(&mut self, run: Run) {
+        let place = self.runs.len();
+        let (at, failed) = (run.at, run.failed);
+        let names = |nodes: &[Node]| nodes.iter().map(|node| node.name.clone()).collect::<BTreeSet<_>>();
+        let (read, made) = (names(&run.inputs), names(&run.outputs));
+        self.runs.push(run);
+        if failed {
+            return;
         }
-        let runs = &graph.runs;
-        for (name, places) in &mut graph.makers {
-            places.sort_by_key(|place| node(&runs[*place].outputs, name).map(Node::position));
-        }
-        for fields in told {
-            for (dataset, columns) in fields {
-                for (column, made) in columns {
-                    graph.made_from.insert((dataset.clone(), column), made.input_fields);
-                }
+        let runs = &self.runs;
+        for (index, names) in [(&mut self.readers, read), (&mut self.makers, made)] {
+            for name in names {
+                let places = index.entry(name).or_default();
+                let behind = places.partition_point(|place| runs[*place].at <= at);
+                places.insert(behind, place);
             }
         }
-        for (made, inputs) in &graph.made_from {
-            for input in inputs {
-                let key = (family(&input.name).to_owned(), input.field.clone());
-                graph.used_by.entry(key).or_default().push((made.clone(), input.clone()));
-            }
-        }
-        graph
     }
 
     /// Number of runs that have ended.
@@ -164,55 +127,76 @@ impl Graph {
         names.into_iter().collect()
     }
 
+    /// When a version of a dataset was made; `None` for the newest version.
+    #[must_use]
+    pub fn made_at(&self, name: &str, version: Option<u64>) -> Option<Millis> {
+        self.maker(name, Moment { version, at: Millis::MAX }).map(|place| self.runs[place].at)
+    }
+
     /// What a dataset came from, nearest first; `None` for the newest version.
     #[must_use]
     pub fn up(&self, name: &str, version: Option<u64>) -> Vec<Hop> {
         let mut hops: Vec<Hop> = Vec::new();
-        let mut seen: HashMap<String, u64> = HashMap::new();
-        let mut queue = VecDeque::from([(0, name.to_owned(), version.unwrap_or(u64::MAX))]);
+        let mut seen: HashSet<(String, usize)> = HashSet::new();
+        let mut queue = VecDeque::from([(0, name.to_owned(), Moment { version, at: Millis::MAX })]);
         while let Some((distance, name, until)) = queue.pop_front() {
-            if seen.get(&name).is_some_and(|before| *before >= until) {
+            let Some(place) = self.maker(&name, until) else { continue };
+            if !seen.insert((name.clone(), place)) {
                 continue;
             }
-            seen.insert(name.clone(), until);
-            let Some(run) = self.maker(&name, until) else { continue };
+            let run = &self.runs[place];
             for input in &run.inputs {
                 let mut found = input.clone();
                 if names::carries_on(&run.job) {
                     // The runs before it have read what came before.
                     found.first = found.first.map(|_| 1);
                 }
-                queue.push_back((distance + 1, input.name.clone(), input.position()));
+                queue.push_back((distance + 1, input.name.clone(), Moment { version: input.reach(), at: run.at }));
                 add(&mut hops, distance + 1, found, &name, run, u64::max);
             }
         }
         hops
     }
 
-    /// The newest run that wrote a dataset up to a version.
-    fn maker(&self, name: &str, until: u64) -> Option<&Run> {
+    /// The newest run that wrote a dataset up to a moment.
+    fn maker(&self, name: &str, until: Moment) -> Option<usize> {
         let places = self.makers.get(name)?;
-        let reaches = |place: &usize| node(&self.runs[*place].outputs, name).is_some_and(|n| n.position() <= until);
-        let newest = places.iter().rev().find(|place| reaches(place));
-        // A dataset without versions is what its last run made it.
-        newest.or_else(|| places.last().filter(|_| until == u64::MAX)).map(|place| &self.runs[*place])
+        let version = |place: usize| node(&self.runs[place].outputs, name).and_then(Node::reach);
+        if let Some(until) = until.version {
+            let reached = places.iter().filter(|place| version(**place).is_some_and(|made| made <= until));
+            // The later of two that made the same.
+            if let Some(newest) = reached.max_by_key(|place| version(**place)) {
+                return Some(*newest);
+            }
+        }
+        // What says no version has the instant at which it was made.
+        let in_time = |place: &&usize| self.runs[**place].at <= until.at;
+        if until.version.is_some() {
+            return places.iter().rev().filter(|place| version(**place).is_none()).find(in_time).copied();
+        }
+        let newest = places.iter().filter(in_time).max_by_key(|place| version(**place));
+        // Clocks may differ between the two: what was read had been made.
+        newest.or_else(|| places.first()).copied()
     }
 
     /// What was made of a dataset, nearest first; `None` for any version, for events the sequence.
     #[must_use]
     pub fn down(&self, name: &str, version: Option<u64>) -> Vec<Hop> {
         let mut hops: Vec<Hop> = Vec::new();
-        let mut seen: HashMap<String, u64> = HashMap::new();
-        let mut queue = VecDeque::from([(0, name.to_owned(), version.unwrap_or(0))]);
+        let mut seen: HashSet<(String, usize)> = HashSet::new();
+        let mut queue = VecDeque::from([(0, name.to_owned(), Moment { version, at: Millis::MIN })]);
         while let Some((distance, name, since)) = queue.pop_front() {
-            if seen.get(&name).is_some_and(|before| *before <= since) {
-                continue;
-            }
-            seen.insert(name.clone(), since);
-            for run in self.readers_since(&name, since) {
+            for place in self.readers_since(&name, since) {
+                if !seen.insert((name.clone(), place)) {
+                    continue;
+                }
+                let run = &self.runs[place];
                 for output in &run.outputs {
-                    let version = output.version.unwrap_or(0);
-                    queue.push_back((distance + 1, output.name.clone(), version));
+                    queue.push_back((
+                        distance + 1,
+                        output.name.clone(),
+                        Moment { version: output.version, at: run.at },
+                    ));
                     add(&mut hops, distance + 1, output.clone(), &name, run, u64::min);
                 }
             }
@@ -220,77 +204,24 @@ impl Graph {
         hops
     }
 
-    /// Runs that had read a dataset from a version on: of a job that carries on, the first; of others, all.
-    fn readers_since(&self, name: &str, since: u64) -> Vec<&Run> {
+    /// Runs that had read a dataset from a moment on: of a job that carries on, the first; of others, all.
+    fn readers_since(&self, name: &str, since: Moment) -> Vec<usize> {
+        // What was made once is what everybody read, whatever the clocks say.
+        let is_only_one = self.makers.get(name).is_some_and(|places| places.len() == 1);
+        let reached = |run: &Run, input: &Node| match (input.reach(), since.version) {
+            (Some(read), Some(since)) => read >= since,
+            _ => is_only_one || run.at >= since.at,
+        };
         let mut first_of: BTreeSet<&str> = BTreeSet::new();
         let mut found = Vec::new();
         for place in self.readers.get(name).into_iter().flatten() {
             let run = &self.runs[*place];
-            let reached = node(&run.inputs, name).is_some_and(|input| input.position() >= since);
+            let reached = run.inputs.iter().any(|input| input.name == name && reached(run, input));
             if reached && (!names::carries_on(&run.job) || first_of.insert(&run.job)) {
-                found.push(run);
+                found.push(*place);
             }
         }
         found
-    }
-
-    /// What a column is made from, nearest first.
-    #[must_use]
-    pub fn column_up(&self, dataset: &str, column: &str) -> Vec<ColumnHop> {
-        self.walk(dataset, column, |key| {
-            let inputs = self.made_from.get(key).map(Vec::as_slice).unwrap_or_default();
-            inputs.iter().map(|input| ((family(&input.name).to_owned(), input.field.clone()), input)).collect()
-        })
-    }
-
-    /// What is made from a column, nearest first.
-    #[must_use]
-    pub fn column_down(&self, dataset: &str, column: &str) -> Vec<ColumnHop> {
-        self.walk(dataset, column, |key| {
-            let made = self.used_by.get(key).map(Vec::as_slice).unwrap_or_default();
-            made.iter().map(|(made, input)| (made.clone(), input)).collect()
-        })
-    }
-
-    /// Whether a column is made from others, or others from it.
-    #[must_use]
-    pub fn knows_column(&self, dataset: &str, column: &str) -> bool {
-        let key = (family(dataset).to_owned(), column.to_owned());
-        self.made_from.contains_key(&key) || self.used_by.contains_key(&key)
-    }
-
-    fn walk<'g>(
-        &'g self,
-        dataset: &str,
-        column: &str,
-        next: impl Fn(&Column) -> Vec<(Column, &'g InputField)>,
-    ) -> Vec<ColumnHop> {
-        let begin = (family(dataset).to_owned(), column.to_owned());
-        let mut seen = BTreeSet::from([begin.clone()]);
-        let mut queue = VecDeque::from([(0, begin)]);
-        let mut hops = Vec::new();
-        while let Some((distance, at)) = queue.pop_front() {
-            let mut found = next(&at);
-            found.sort_by(|a, b| a.0.cmp(&b.0));
-            for (key, input) in found {
-                let how: BTreeSet<&str> = input.transformations.iter().map(|t| t.subtype.as_str()).collect();
-                let texts: BTreeSet<&str> =
-                    input.transformations.iter().map(|t| t.description.as_str()).filter(|t| !t.is_empty()).collect();
-                hops.push(ColumnHop {
-                    distance: distance + 1,
-                    dataset: key.0.clone(),
-                    column: key.1.clone(),
-                    from: format!("{}.{}", at.0, at.1),
-                    direct: input.transformations.iter().any(|t| t.kind == "DIRECT"),
-                    how: how.into_iter().collect::<Vec<_>>().join(", "),
-                    text: texts.into_iter().collect::<Vec<_>>().join("; "),
-                });
-                if seen.insert(key.clone()) {
-                    queue.push_back((distance + 1, key));
-                }
-            }
-        }
-        hops
     }
 }
 
@@ -332,6 +263,12 @@ mod tests {
         Run { at, job, run_id, failed: false, inputs, outputs }
     }
 
+    fn of_runs(runs: Vec<Run>) -> Graph {
+        let mut graph = Graph::default();
+        runs.into_iter().for_each(|run| graph.add(run));
+        graph
+    }
+
     /// Ten events a raw version, two raw versions a clean one, a training set of clean version 1 and one of 2.
     fn graph() -> Graph {
         let mut runs = Vec::new();
@@ -359,7 +296,7 @@ mod tests {
             runs.push(run(at + 10, "training", vec![of(&set, None, None)], vec![of(&model, None, None)]));
         }
         runs.push(run(300, "serving.d", vec![of("model/1", None, None)], vec![of("deployment/d", None, None)]));
-        Graph::new(runs, std::iter::empty())
+        of_runs(runs)
     }
 
     fn found(hops: &[Hop]) -> Vec<(usize, String)> {
@@ -399,37 +336,65 @@ mod tests {
         }
     }
 
-    #[test]
-    fn datasets_that_differ_only_by_run_share_their_columns() {
-        assert_eq!(family("features/s/training/c.parquet"), "features/s");
-        assert_eq!(family("features/s/rows"), "features/s");
-        assert_eq!(family("model/abc"), "model");
-        assert_eq!(family("clean/p/x"), "clean/p/x");
+    /// Two champions, one from 300 on, one from 400 on, and five commits of what they answered.
+    fn served(says_since: bool) -> Graph {
+        let since = |at: u64| says_since.then_some(at);
+        let mut runs = Vec::new();
+        for (at, model) in [(300, "model/1"), (400, "model/2")] {
+            let of_model = i64::try_from(at).unwrap() - 50;
+            runs.push(run(of_model, "training", vec![], vec![of(model, None, None)]));
+            // It is loaded after the alias has moved.
+            let made = vec![of("deployment/d", since(at), None)];
+            runs.push(run(of_model + 55, "serving.d", vec![of(model, None, None)], made));
+        }
+        for (version, read, at) in
+            [(1, vec![300], 320), (2, vec![300], 398), (3, vec![300, 400], 410), (4, vec![400], 420)]
+        {
+            let read = read.into_iter().map(|at| of("deployment/d", since(at), None)).collect();
+            runs.push(run(at, "monitoring.d", read, vec![of("predictions/d", Some(version), None)]));
+        }
+        of_runs(runs)
+    }
+
+    fn named(hops: &[Hop], begin: &str) -> Vec<String> {
+        found(hops).into_iter().map(|(_, text)| text).filter(|text| text.starts_with(begin)).collect()
     }
 
     #[test]
-    fn columns_lead_both_ways() {
-        let spec = tidemill_spec::Spec::parse(include_str!("../../../infra/examples/flights/project.yaml")).unwrap();
-        let source = "weather".parse().unwrap();
-        let told = BTreeMap::from([
-            ("raw/flights/weather".to_owned(), crate::columns::raw(&spec, &source)),
-            ("clean/flights/weather".to_owned(), crate::columns::cleaned(&spec, &source)),
-            ("features/flight_2h".to_owned(), crate::columns::features(&spec)),
-            (
-                "model".to_owned(),
-                crate::columns::score(&spec, "features/flight_2h/training/c.parquet", "trees", &["w_temp".to_owned()]),
-            ),
-        ]);
-        let graph = Graph::new(Vec::new(), std::iter::once(told));
-        let up = graph.column_up("model", "score");
-        let direct: Vec<_> =
-            up.iter().filter(|hop| hop.direct).map(|hop| (hop.distance, hop.column.as_str())).collect();
-        assert!(direct.contains(&(1, "w_temp")) && direct.contains(&(4, "temp")), "{direct:?}");
-        let down = graph.column_down("events/flights/weather", "temp");
-        let names: Vec<&str> = down.iter().map(|hop| hop.column.as_str()).collect();
-        assert_eq!(names, ["temp", "temp", "w_temp", "score"]);
-        assert_eq!(down[2].text, "temp of the newest row by origin");
-        assert!(graph.knows_column("features/flight_2h/training/x.parquet", "w_temp"));
-        assert!(!graph.knows_column("features/flight_2h", "none"));
+    fn a_version_of_predictions_comes_from_the_model_that_answered_and_leads_to_no_earlier_one() {
+        for says_since in [true, false] {
+            let graph = served(says_since);
+            for (version, models) in [(1, vec!["model/1"]), (2, vec!["model/1"]), (4, vec!["model/2"])] {
+                assert_eq!(named(&graph.up("predictions/d", Some(version)), "model"), models, "{version} {says_since}");
+            }
+            let down = |model| named(&graph.down(model, None), "predictions");
+            assert_eq!(down("model/1"), ["predictions/d@1"]);
+            assert_eq!(down("model/2"), ["predictions/d@3"]);
+        }
+        // A commit that holds answers of two models names both.
+        assert_eq!(named(&served(true).up("predictions/d", Some(3)), "model"), ["model/1", "model/2"]);
+    }
+
+    #[test]
+    fn what_was_told_before_deployments_had_versions_goes_on_to_be_found() {
+        let mut graph = served(false);
+        graph.add(run(505, "serving.d", vec![of("model/2", None, None)], vec![of("deployment/d", Some(500), None)]));
+        let made = vec![of("predictions/d", Some(5), None)];
+        graph.add(run(450, "monitoring.d", vec![of("deployment/d", Some(400), None)], made));
+        assert_eq!(named(&graph.up("predictions/d", Some(5)), "model"), ["model/2"]);
+        assert_eq!(named(&graph.up("predictions/d", Some(1)), "model"), ["model/1"]);
+    }
+
+    #[test]
+    fn runs_that_are_told_late_stand_where_they_ended() {
+        let mut graph = Graph::default();
+        for (at, version) in [(30, 3), (10, 1), (20, 2)] {
+            let last = i64::try_from(version * 10).unwrap();
+            let made = vec![of("raw/x", Some(version), None)];
+            graph.add(run(at, "ingestion.x", vec![of("events/x", None, Some(last))], made));
+        }
+        assert_eq!(found(&graph.down("events/x", Some(11))), expected(&[(1, "raw/x@2")]));
+        assert_eq!(found(&graph.up("raw/x", Some(2))), expected(&[(1, "events/x 1..20")]));
+        assert_eq!(graph.made_at("raw/x", Some(2)), Some(Millis(20)));
     }
 }

@@ -1,7 +1,8 @@
 //! Names of jobs and datasets. A dataset is named by its place in the store, so that it keeps its name wherever the
 //! store lies; its namespace is the project's.
 
-use tidemill_types::{DeploymentName, Digest, ProjectName, SourceName};
+use crate::place::Place;
+use tidemill_types::{DeploymentName, Digest, Millis, ProjectName, SourceName};
 
 /// Namespace of all jobs and datasets of a project.
 #[must_use]
@@ -27,10 +28,16 @@ pub fn scorecard(project: &ProjectName, digest: &str) -> String {
     format!("scorecards/{project}/{digest}.json")
 }
 
-/// What a deployment answers with.
+/// What a deployment answers with. Its versions are the instants since which it does.
 #[must_use]
 pub fn deployment(deployment: &DeploymentName) -> String {
     format!("deployment/{deployment}")
+}
+
+/// A deployment as it answers since an instant.
+#[must_use]
+pub fn deployed(deployment: &DeploymentName, since: Millis) -> Place {
+    Place::new(self::deployment(deployment)).at(u64::try_from(since.0).unwrap_or(0))
 }
 
 /// The job that takes in the events of a source.

@@ -133,6 +133,15 @@ fn datasets_lead_both_ways(demo: &Demo) {
     let down = names(&demo.json("lineage down events/weather@1"), "name");
     assert!(down.contains("predictions/flights/disruption") && down.contains("deployment/disruption"), "{down:?}");
     assert!(down.iter().any(|name| name.starts_with("model/")), "{down:?}");
+
+    // The first predictions were answered by the first model, whichever answers now.
+    let first = demo.json("lineage up predictions/flights/disruption@1");
+    let models: Vec<Value> = first.as_array().unwrap().iter().map(|hop| hop["name"].clone()).collect();
+    let models: Vec<&str> = models.iter().filter_map(|name| name.as_str()?.strip_prefix("model/")).collect();
+    let rows = demo.json("dataset show predictions/flights/disruption --rows 40");
+    let answered: BTreeSet<&str> =
+        rows["sample"].as_array().unwrap().iter().filter_map(|row| row["tm_model"].as_str()).collect();
+    assert!(models.len() == 1 && answered.contains(models[0]), "{models:?}, answered by {answered:?}");
 }
 
 fn columns_lead_both_ways(demo: &Demo) {
@@ -145,7 +154,10 @@ fn columns_lead_both_ways(demo: &Demo) {
     assert_eq!(delay["text"], "mean(dep_delay_min >= 15) over 3h by origin");
     assert!(column("events/flights/departures", "dep_delay_min").is_some(), "{up:#}");
     let down = demo.json("lineage down clean/flights/weather.temp");
-    assert_eq!(names(&down, "column"), BTreeSet::from(["w_temp".to_owned(), "score".to_owned()]));
+    let found = names(&down, "column");
+    assert_eq!(found, ["w_temp", "score", "tm_score"].map(str::to_owned).into());
+    let log = names(&demo.json("lineage up predictions/flights/disruption.tm_score"), "dataset");
+    assert!(log.iter().any(|name| name.starts_with("model/")) && log.contains("events/flights/weather"), "{log:?}");
     assert_eq!(demo.run("lineage up clean/flights/weather.tmp").status.code(), Some(1), "no such column");
 }
 

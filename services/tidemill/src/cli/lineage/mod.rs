@@ -1,6 +1,5 @@
 //! `lineage`: what came from what, from source events to predictions and back.
 
-mod rows;
 mod subject;
 
 use super::output::{Output, next, say};
@@ -11,10 +10,11 @@ use serde_json::{Value, json};
 use std::time::Instant;
 use subject::Subject;
 use tidemill_bus::Bus;
-use tidemill_dataset::Table;
-use tidemill_lineage::{Graph, Hop, record};
+use tidemill_lineage::{ColumnGraph, Graph, Hop};
+use tidemill_provenance::Prediction;
 use tidemill_spec::Spec;
 use tidemill_storage::Storage;
+use tidemill_types::Digest;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,17 +44,26 @@ pub(super) enum LineageCommand {
 /// What is asked about.
 #[derive(Debug, Args)]
 pub(super) struct What {
-    /// A prediction id, model, feature, TABLE[@VERSION], TABLE.COLUMN, or events/SOURCE[@SEQUENCE].
+    /// A prediction id, model, feature, TABLE[@VERSION], TABLE.COLUMN[@VERSION], or events/SOURCE[@SEQUENCE].
     #[arg(value_name = "WHAT")]
     what: String,
 }
 
-/// Everything that a question needs.
-struct Place<'a> {
-    bus: &'a Bus,
-    storage: &'a Storage,
-    spec: &'a Spec,
-    graph: Graph,
+/// Where questions are asked.
+struct Place {
+    bus: Bus,
+    storage: Storage,
+    spec: Spec,
+}
+
+impl Place {
+    async fn runs(&self) -> Result<Graph> {
+        Ok(tidemill_provenance::runs(&self.storage, &self.spec.project).await?)
+    }
+
+    async fn columns(&self) -> Result<ColumnGraph> {
+        Ok(tidemill_provenance::columns(&self.storage, &self.spec.project).await?)
+    }
 }
 
 /// Runs the command.
@@ -62,8 +71,7 @@ pub(super) async fn run(target: &Target, out: Output, command: LineageCommand) -
     let bus = target.bus().await?;
     let (storage, spec) = (target.storage()?, target.spec(&bus).await?);
     let began = Instant::now();
-    let graph = graph(&storage, &spec).await?;
-    let place = Place { bus: &bus, storage: &storage, spec: &spec, graph };
+    let place = Place { bus, storage, spec };
     let (What { what }, way) = match command {
         LineageCommand::Up(what) => (what, Way::Up),
         LineageCommand::Down(what) => (what, Way::Down),
@@ -71,7 +79,7 @@ pub(super) async fn run(target: &Target, out: Output, command: LineageCommand) -
     };
     let subject = subject::resolve(&place, &what).await?;
     answer(&place, out, way, &subject).await?;
-    say(&format!("{} runs, answered in {} ms", place.graph.runs(), began.elapsed().as_millis()));
+    say(&format!("answered in {} ms", began.elapsed().as_millis()));
     next(match way {
         Way::Up => "tidemill lineage down WHAT",
         Way::Down => "tidemill lineage up WHAT",
@@ -88,45 +96,16 @@ enum Way {
     Why,
 }
 
-/// The graph of everything that was told so far.
-async fn graph(storage: &Storage, spec: &Spec) -> Result<Graph> {
-    let table = match Table::open(storage, &record::table(&spec.project)).await {
-        Ok(table) => table,
-        Err(tidemill_dataset::Error::Absent { .. }) => return Ok(record::graph(&[])),
-        Err(other) => return Err(other.into()),
-    };
-    let snapshot = table.load().await?;
-    Ok(record::graph(&table.scan(&snapshot, Some(&record::GRAPH), None).collect().await?))
-}
-
-async fn answer(place: &Place<'_>, out: Output, way: Way, subject: &Subject) -> Result<()> {
+async fn answer(place: &Place, out: Output, way: Way, subject: &Subject) -> Result<()> {
     match (subject, way) {
-        (Subject::Column { dataset, column }, Way::Down) => columns(out, &place.graph.column_down(dataset, column)),
-        (Subject::Column { dataset, column }, _) => columns(out, &place.graph.column_up(dataset, column)),
-        (Subject::Dataset { name, version }, Way::Down) => hops(out, &place.graph.down(name, *version)),
-        (Subject::Dataset { name, version }, _) => hops(out, &place.graph.up(name, *version)),
-        (Subject::Prediction(found), Way::Why) => {
-            let why = rows::why(place, found).await?;
-            if !out.is_table() {
-                return out.record(&why);
-            }
-            out.record(&json!({
-                "prediction": why["prediction"],
-                "model": why["model"],
-                "score": why["score"],
-                "as_of": why["as_of"],
-                "entity": why["entity"],
-                "oldest_input": why["oldest_input"],
-            }))?;
-            let inputs = why["inputs"].as_array().cloned().unwrap_or_default();
-            out.rows(
-                &["input", "source", "rows", "first_event", "last_event", "newest_known_at", "age_s", "features"],
-                &inputs,
-            )
-        }
+        (Subject::Column { graph, dataset, column, at }, Way::Down) => columns(out, &graph.down(dataset, column, *at)),
+        (Subject::Column { graph, dataset, column, at }, _) => columns(out, &graph.up(dataset, column, *at)),
+        (Subject::Dataset { graph, name, version }, Way::Down) => hops(out, &graph.down(name, *version)),
+        (Subject::Dataset { graph, name, version }, _) => hops(out, &graph.up(name, *version)),
+        (Subject::Prediction(found), Way::Why) => why(place, out, found).await,
         (Subject::Prediction(found), Way::Up) => {
             let mut all = vec![prediction(found)];
-            all.extend(place.graph.up(&found.model_dataset(), None).into_iter().map(|mut hop| {
+            all.extend(place.runs().await?.up(&found.model_dataset(), None).into_iter().map(|mut hop| {
                 hop.distance += 1;
                 hop_row(&hop)
             }));
@@ -139,9 +118,36 @@ async fn answer(place: &Place<'_>, out: Output, way: Way, subject: &Subject) -> 
     }
 }
 
+/// A prediction by the events that were read for it, and its model by what it was trained on.
+async fn why(place: &Place, out: Output, found: &Prediction) -> Result<()> {
+    let as_of = found.as_of.ok_or_else(|| Error::Usage("the prediction was about no instant".to_owned()))?;
+    let missing = || Error::NotFound { what: "model", name: found.model.clone(), list: "tidemill models ls" };
+    let model = Digest::parse(&found.model).ok_or_else(missing)?;
+    let read = async {
+        let spec = tidemill_provenance::spec_of(&place.bus, &place.storage, &place.spec, &model).await?;
+        Ok::<_, Error>(tidemill_provenance::why(&place.storage, &spec, found, as_of).await?)
+    };
+    let (why, runs) = tokio::try_join!(read, place.runs())?;
+    let mut why = serde_json::to_value(why).map_err(|e| Error::Output(e.into()))?;
+    if !out.is_table() {
+        why["training"] = json!(runs.up(&found.model_dataset(), None));
+        return out.record(&why);
+    }
+    out.record(&json!({
+        "prediction": why["prediction"],
+        "model": why["model"],
+        "score": why["score"],
+        "as_of": why["as_of"],
+        "entity": why["entity"],
+        "oldest_input": why["oldest_input"],
+    }))?;
+    let inputs = why["inputs"].as_array().cloned().unwrap_or_default();
+    out.rows(&["input", "source", "rows", "first_event", "last_event", "newest_known_at", "age_s", "features"], &inputs)
+}
+
 const HOPS: [&str; 7] = ["distance", "what", "version", "events", "rows", "job", "at"];
 
-fn prediction(found: &subject::Prediction) -> Value {
+fn prediction(found: &Prediction) -> Value {
     json!({
         "distance": 1,
         "what": found.model_dataset(),
