@@ -55,6 +55,8 @@ pub struct App {
     pub(crate) samples: Samples,
     /// Tables of rows that pages read from.
     pub(crate) tables: Arc<Tables>,
+    /// What came from what, as every run told it.
+    pub(crate) lineage: tidemill_provenance::Kept,
     /// Cancelled when the process ends.
     pub(crate) stop: CancellationToken,
     /// What the pages of live numbers show.

@@ -62,6 +62,9 @@ pub enum Error {
     /// A table.
     #[error(transparent)]
     Table(#[from] tidemill_dataset::Error),
+    /// A question about lineage.
+    #[error(transparent)]
+    Lineage(#[from] tidemill_provenance::Error),
     /// The bus.
     #[error(transparent)]
     Bus(#[from] tidemill_bus::Error),
@@ -110,7 +113,7 @@ impl Error {
             Self::Foreign(_) => "open the page in this console, load it again and send the form from there",
             Self::Crowded(_) => "close one that nobody looks at",
             Self::Host(_) => "use 127.0.0.1 or localhost, or let console.http listen on an outside address",
-            Self::Storage(_) | Self::Table(_) | Self::Bus(_) | Self::Registry(_) => {
+            Self::Storage(_) | Self::Table(_) | Self::Lineage(_) | Self::Bus(_) | Self::Registry(_) => {
                 "tidemill doctor checks the bus and the store"
             }
             Self::Answer { .. } | Self::Stored { .. } => "roles of different versions may run together: restart them",
@@ -133,6 +136,7 @@ impl Classified for Error {
             Self::Stored { .. } => ErrorKind::Corrupt,
             Self::Storage(e) => e.kind(),
             Self::Table(e) => e.kind(),
+            Self::Lineage(e) => e.kind(),
             Self::Bus(e) => e.kind(),
             Self::Registry(e) => e.kind(),
             Self::Privacy(e) => e.kind(),
@@ -158,6 +162,7 @@ impl Classified for Error {
             Self::Crowded(_) => 1611,
             Self::Storage(e) => return e.code(),
             Self::Table(e) => return e.code(),
+            Self::Lineage(e) => return e.code(),
             Self::Bus(e) => return e.code(),
             Self::Registry(e) => return e.code(),
             Self::Privacy(e) => return e.code(),

@@ -84,6 +84,7 @@ pub async fn run(deps: Deps, stop: CancellationToken) -> Result<()> {
         commits: Commits::new(&deps.spec, &tables),
         samples: Samples::new(&deps.spec, &tables),
         tables,
+        lineage: Default::default(),
         stop: stop.clone(),
         spec: deps.spec,
         bus: deps.bus,

@@ -96,7 +96,7 @@ impl FeaturePage {
             ("Sources", sources),
             ("Columns of the entity row", html! { (joined(line.uses.columns.iter())) }),
             ("Importance in the model", html! { (format::or_dash(line.importance, |w| format::percent(w, 1))) }),
-            ("Lineage", html! { a href={ "/lineage?feature=" (encoded(&line.name)) } { "from source to deployment" } }),
+            ("Lineage", html! { a href={ "/lineage?of=" (encoded(&line.name)) } { "from source to deployment" } }),
         ])
     }
 

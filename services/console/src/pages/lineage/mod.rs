@@ -3,8 +3,8 @@
 mod feature;
 mod graph;
 mod lookup;
+mod picture;
 mod reference;
-mod uses;
 
 pub(crate) use feature::FeaturePage;
 pub(crate) use graph::Lineage;
@@ -20,11 +20,11 @@ use crate::pages::paging::{Part, field, filled, select};
 use maud::{Markup, html};
 use reference::{Statistics, Values, statistics};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use tidemill_expr::columns_of;
 use tidemill_plot::{mini_bars, mini_histogram};
 use tidemill_spec::{FeatureKind, Spec};
 use tidemill_types::Millis;
-use uses::{Uses, uses};
 
 /// Features on one page.
 const SHOWN: usize = 60;
@@ -73,6 +73,36 @@ pub(crate) struct Line {
     uses: Uses,
     importance: Option<f64>,
     statistics: Option<Statistics>,
+}
+
+/// What one feature reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Uses {
+    /// Operators, by their names in `features.inputs`.
+    inputs: BTreeSet<String>,
+    /// Columns of the entity row.
+    columns: BTreeSet<String>,
+    /// Sources behind both.
+    sources: BTreeSet<String>,
+}
+
+/// What the expression of a feature reads.
+fn uses(spec: &Spec, expr: &str) -> Uses {
+    let entity = &spec.features.entity.source;
+    let columns = spec.sources.get(entity).map(|source| &source.columns);
+    let mut found = Uses::default();
+    for name in columns_of(expr).unwrap_or_default() {
+        if let Some((input, _)) = name.split_once('.')
+            && let Some(operator) = spec.features.inputs.get(input)
+        {
+            found.inputs.insert(input.to_owned());
+            found.sources.insert(operator.from.to_string());
+        } else if columns.is_some_and(|columns| columns.contains_key(name.as_str())) {
+            found.columns.insert(name);
+            found.sources.insert(entity.to_string());
+        }
+    }
+    found
 }
 
 /// Features of the project in the order of their names, with statistics and importance of the model in service.

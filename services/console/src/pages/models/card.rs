@@ -99,7 +99,7 @@ impl ModelPage {
                 " " (format::digest(&self.digest))
                 @if self.scorecard.is_some() { " · " a href=(self.card_url) download { "Self-contained card (HTML)" } }
                 @if let Some(run) = &self.run { " · " a href={ "/runs/" (run) } { "Its run" } }
-                " · " a href={ "/lineage?model=" (self.digest) } { "Lineage" }
+                " · " a href={ "/lineage?of=model%2F" (self.digest) } { "Lineage" }
                 " · " a href="/deployments" { "Promote or roll back" }
             }
         }
