@@ -7,6 +7,7 @@ mod features;
 mod flights;
 mod ingestion;
 mod intake_costs;
+mod lineage;
 mod profile;
 mod rules;
 mod serving;
