@@ -60,9 +60,15 @@ fn notices_keep_their_bytes() -> Result<()> {
         as_of_ms: 1_357_000_000_000,
     };
     check("notice.candidate_evaluated", &notice(Fact::CandidateEvaluated(evaluated)))?;
-    let alert = AlertRaised { rule: text("r"), severity: text("page"), text: text("t"), window_start_ms: 5 };
+    let alert = AlertRaised {
+        rule: text("r"),
+        severity: text("page"),
+        text: text("t"),
+        window_start_ms: 5,
+        ..AlertRaised::default()
+    };
     check("notice.alert_raised", &notice(Fact::AlertRaised(alert)))?;
-    let resolved = AlertResolved { rule: text("r"), raised_at_ms: 5, resolved_at_ms: 6 };
+    let resolved = AlertResolved { rule: text("r"), raised_at_ms: 5, resolved_at_ms: 6, ..AlertResolved::default() };
     check("notice.alert_resolved", &notice(Fact::AlertResolved(resolved)))?;
     check("notice.project_applied", &notice(Fact::ProjectApplied(ProjectApplied { spec_digest: text("d") })))
 }

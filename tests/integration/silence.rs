@@ -1,4 +1,5 @@
-//! Sources that fall silent: an alert without any event, once, and its end with the next one.
+//! Sources that fall silent: an alert without any event, once, and its end with the next one. Sources that are refused:
+//! the same, as another role tells it.
 
 use anyhow::{Context as _, Result, ensure};
 use prost::Message as _;
@@ -144,6 +145,48 @@ async fn a_silent_source_is_one_alert_without_any_event_across_a_restart_and_ove
     let stands = || async { monitoring.alerts().await.is_ok_and(|alerts| alerts.first().is_some_and(is_over)) };
     assert!(eventually(SOON, stands).await, "{:?}", monitoring.alerts().await);
     for running in [ingestion.stop().await, validation.stop().await, monitoring.stop().await] {
+        running?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_events_are_one_alert_where_all_are_shown_across_restarts_and_over_when_few_are_refused() -> Result<()>
+{
+    let rig = Rig::start().await?;
+    let options = tidemill_ingestion::Options {
+        commit_age: Duration::from_millis(50),
+        dead_window: 20,
+        ..tidemill_ingestion::Options::default()
+    };
+    let ingestion = rig.ingestion_with(rig.store.storage(), options.clone()).await?;
+    let monitoring = Monitoring::start(&rig).await?;
+    let messages = Messages::new()?;
+    let bad = |n: i32| messages.event("application/json", &format!("bad-{n}"), br#"{"n":"x"}"#.to_vec());
+    let refused = (0..12).map(|n| Ok((bad(n)?, 0))).collect::<Result<Vec<_>>>()?;
+    let mut published = Published::default();
+    rig.caught_up(published.publish(&rig.bus, &refused).await?).await?;
+    let one = async |monitoring: &Monitoring, is_over: bool| -> bool {
+        let Ok(alerts) = monitoring.alerts().await else { return false };
+        let [alert] = alerts.as_slice() else { return false };
+        (&alert["rule"], &alert["source"]) == (&"dead_letters".into(), &"readings".into())
+            && alert["elsewhere"] == true
+            && alert["resolved_at"].is_i64() == is_over
+    };
+    let stands = eventually(SOON, || async { one(&monitoring, false).await });
+    ensure!(stands.await, "it is not shown: {:?}", monitoring.alerts().await);
+
+    ingestion.stop().await?;
+    monitoring.stop().await?;
+    let ingestion = rig.ingestion_with(rig.store.storage(), options).await?;
+    let monitoring = Monitoring::start(&rig).await?;
+    let stands = eventually(SOON, || async { one(&monitoring, false).await });
+    ensure!(stands.await, "it is forgotten: {:?}", monitoring.alerts().await);
+    let good = (messages.readings(Form::Array, 0..400)?, 400);
+    rig.caught_up(published.publish(&rig.bus, &[good]).await?).await?;
+    let over = eventually(SOON, || async { one(&monitoring, true).await });
+    ensure!(over.await, "it is not over: {:?}", monitoring.alerts().await);
+    for running in [ingestion.stop().await, monitoring.stop().await] {
         running?;
     }
     Ok(())

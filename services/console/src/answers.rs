@@ -214,7 +214,7 @@ pub(crate) struct FeatureDrift {
 pub(crate) struct Alert {
     /// Name of the rule.
     pub(crate) rule: String,
-    /// `warn` or `page`.
+    /// `warn`, `error` or `page`.
     pub(crate) severity: String,
     /// What was found and what is suspected.
     pub(crate) text: String,
@@ -226,12 +226,15 @@ pub(crate) struct Alert {
     pub(crate) start: Millis,
     /// Instant of event time at which it could be known; of a silent source, the clock's.
     pub(crate) raised_at: Millis,
-    /// The silent source that it is about.
+    /// The source that it is about, such as a silent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<String>,
     /// When it was over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resolved_at: Option<Millis>,
+    /// Whether another role than monitoring raised it, at an instant of the clock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) elsewhere: bool,
 }
 
 /// What monitoring has seen.

@@ -115,6 +115,7 @@ async fn fail(
         severity: "error".to_owned(),
         text: format!("the candidate of cycle {cycle} cannot be judged: {}: {reason}", reason.code()),
         window_start_ms: fact.as_of_ms,
+        source: String::new(),
     };
     tell(&context.bus, project, cycle, ("alert", "raised"), Fact::AlertRaised(alert)).await?;
     let evaluated = CandidateEvaluated {

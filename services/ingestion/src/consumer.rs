@@ -1,9 +1,9 @@
 //! One source: stream in, raw table out, a notice for every commit.
 
 use crate::Deps;
-use crate::alarm::{Alarm, DeadRate};
+use crate::alarm::DeadRate;
 use crate::error::IngestionError;
-use crate::notices;
+use crate::refusals::{now, remember, tell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -75,15 +75,19 @@ async fn once(
         None => None,
     };
     let committed = AtomicI64::new(done.unwrap_or(0));
-    let intake = Intake::new(deps.bus.clone(), table, conform, options).await?;
     let mut rate = DeadRate::new(deps.options.dead_share, deps.options.dead_window);
+    // It may have ended before it told.
+    if let Some((last_seq, change)) = remember(&table, &incarnation, &mut rate).await? {
+        tell(deps, source, last_seq, change).await?;
+    }
+    let intake = Intake::new(deps.bus.clone(), table, conform, options).await?;
     let on_commit = |made: Committed| {
         let before = committed.swap(made.last_seq, Ordering::Relaxed);
-        let alarm = rate.note(&made.counts);
+        let change = rate.note(&made.counts, now());
         let (deps, source) = (Arc::clone(deps), source.clone());
         async move {
-            if let Some(alarm) = alarm {
-                raise(&deps, &source, made.last_seq, alarm).await?;
+            if let Some(change) = change {
+                tell(&deps, &source, made.last_seq, change).await?;
             }
             let step = crate::lineage::step(&deps, &source, &made, before);
             let took = made.took;
@@ -120,17 +124,6 @@ fn commit_span(traceparents: &[String]) -> Span {
         info_span!("tm.events.{project}.{source} receive", otel.kind = "consumer")
     });
     span
-}
-
-/// Tells that many events of a source are refused.
-async fn raise(deps: &Deps, source: &SourceName, last_seq: i64, alarm: Alarm) -> Result<(), IntakeError> {
-    let project = &deps.spec.project;
-    let Alarm { dead, of } = alarm;
-    warn!(%source, dead, of, "many events are refused; see the dead letters");
-    let text =
-        format!("{dead} of the newest {of} rows of {source} were refused: tidemill dead summary --source {source}");
-    notices::raise(deps, &format!("dead:{project}:{source}:{last_seq}"), "dead_letters", "warn", text).await?;
-    Ok(())
 }
 
 /// Counts a commit and tells the others; a lost notice only delays them, since the table is their cursor.

@@ -12,6 +12,7 @@ mod lineage;
 mod notices;
 mod pull;
 mod push;
+mod refusals;
 mod source;
 mod upkeep;
 

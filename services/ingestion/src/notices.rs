@@ -11,6 +11,6 @@ pub(crate) async fn raise(
     severity: &str,
     text: String,
 ) -> Result<(), tidemill_bus::Error> {
-    let alert = AlertRaised { rule: rule.to_owned(), severity: severity.to_owned(), text, window_start_ms: 0 };
+    let alert = AlertRaised { rule: rule.to_owned(), severity: severity.to_owned(), text, ..AlertRaised::default() };
     deps.teller().alert(Some(id), alert).await
 }

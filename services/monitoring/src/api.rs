@@ -41,7 +41,7 @@ impl MonitoringService for Api {
             predictions: shown.counts.predictions,
             outcomes: shown.counts.outcomes,
             joined: shown.counts.joined,
-            alerts_json: shown.alerts.iter().map(text).collect(),
+            alerts_json: shown.all_alerts().into_iter().map(text).collect(),
         }))
     }
 }

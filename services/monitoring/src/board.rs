@@ -2,10 +2,13 @@
 
 use crate::domain::alerts::Alert;
 use crate::domain::calendar::CalendarWindow;
+use crate::domain::heard::Heard;
 use crate::domain::report::WindowReport;
 use crate::domain::told::Told;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tidemill_contracts::events::notice::Fact;
+use tidemill_types::Millis;
 use tokio::sync::RwLock;
 
 /// Rows seen by this role.
@@ -37,7 +40,18 @@ impl Posted {
 pub(crate) struct Shown {
     pub(crate) reports: BTreeMap<CalendarWindow, Posted>,
     pub(crate) alerts: Vec<Alert>,
+    /// What other roles told.
+    pub(crate) heard: Heard,
     pub(crate) counts: RowCounts,
+}
+
+impl Shown {
+    /// Alerts of all roles, oldest first.
+    pub(crate) fn all_alerts(&self) -> Vec<&Alert> {
+        let mut all: Vec<&Alert> = self.alerts.iter().chain(self.heard.alerts()).collect();
+        all.sort_by_key(|alert| alert.raised_at);
+        all
+    }
 }
 
 /// Shared between the monitor, which writes, and the API, which reads. Clones share it.
@@ -47,11 +61,17 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// Replaces everything by what is stored.
+    /// Replaces everything by what is stored; what others told is heard again.
     pub(crate) async fn reset(&self, reports: Vec<WindowReport>, alerts: Vec<Alert>) {
         let mut shown = self.shown.write().await;
         shown.reports = reports.into_iter().map(Posted::of).collect();
         shown.alerts = alerts;
+        shown.heard = Heard::default();
+    }
+
+    /// Takes in what another role told at an instant.
+    pub(crate) async fn hear(&self, fact: &Fact, at: Millis) {
+        self.shown.write().await.heard.take(fact, at);
     }
 
     pub(crate) async fn report(&self, window: CalendarWindow) -> Option<Arc<WindowReport>> {
@@ -71,6 +91,7 @@ impl Board {
         self.shown.write().await.alerts.push(alert);
     }
 
+    /// The alerts of this role.
     pub(crate) async fn alerts(&self) -> Vec<Alert> {
         self.shown.read().await.alerts.clone()
     }

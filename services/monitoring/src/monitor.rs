@@ -19,9 +19,12 @@ use crate::rows::{OutcomeReader, PREDICTION_COLUMNS, predictions};
 use crate::store::{Store, clean_table_path};
 use crate::{publish, silence, windows};
 use arrow::array::RecordBatch;
+use prost::Message as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tidemill_bus::Tail;
+use tidemill_contracts::events::Notice;
 use tidemill_contracts::{prediction_log, subjects};
 use tidemill_dataset::Table;
 use tidemill_telemetry::names;
@@ -53,6 +56,8 @@ pub(crate) struct Monitor {
     /// The other sources, only for how far they are complete.
     others: BTreeMap<SourceName, Followed>,
     joined: u64,
+    /// What all roles tell of alerts, from the first notice that is kept.
+    notices: Tail,
 }
 
 /// Runs until `stop`; passing failures begin again from the tables.
@@ -109,6 +114,8 @@ impl Monitor {
             let table = Table::open_or_create(&deps.storage, &path, &declared.table_schema()).await?;
             followed.insert(source.clone(), Followed::open(table).await?);
         }
+        let told = ["raised", "resolved"].map(|what| subjects::notice(project, "alert", what));
+        let notices = deps.bus.tail_from_first(subjects::NOTICES_STREAM, told.to_vec()).await?;
         let outcomes = followed.remove(&label.source).ok_or_else(missing)?;
         board.reset(store.reports().await?, store.alerts().await?).await;
         let silences = Silences::new(&spec.sources, &board.alerts().await);
@@ -124,6 +131,7 @@ impl Monitor {
             reader,
             others: followed,
             joined: 0,
+            notices,
             store,
             board,
             deps: Arc::clone(&deps),
@@ -196,7 +204,21 @@ impl Monitor {
             windows::conclude(self, watermark, complete).await?;
         }
         silence::watch(self).await?;
+        self.hear().await?;
         self.follow_calendar().await
+    }
+
+    /// Takes in what other roles told of alerts since the last look.
+    async fn hear(&mut self) -> Result<(), MonitoringError> {
+        while let Some(message) = self.notices.next_within(Duration::ZERO).await? {
+            if publish::is_own(&self.deps, &message) {
+                continue;
+            }
+            // What a newer version tells in another form is left.
+            let Ok(Notice { fact: Some(fact), .. }) = Notice::decode(message.payload) else { continue };
+            self.board.hear(&fact, message.published_at).await;
+        }
+        Ok(())
     }
 
     fn note(&mut self, source: &SourceName, said: Said) {

@@ -5,7 +5,9 @@ use crate::domain::alerts::Alert;
 use crate::domain::calendar::compact;
 use crate::domain::trigger::RetrainOrder;
 use crate::error::MonitoringError;
+use tidemill_bus::Message;
 use tidemill_contracts::events::{AlertRaised, AlertResolved, RetrainRequested, notice};
+use tidemill_contracts::headers;
 use tidemill_runtime::Teller;
 
 /// Tells of an alert; the same alert twice is one message for the bus.
@@ -15,6 +17,7 @@ pub(crate) async fn alert(deps: &Role, alert: &Alert) -> Result<(), MonitoringEr
         severity: alert.severity.as_str().to_owned(),
         text: alert.text.clone(),
         window_start_ms: alert.window.start.0,
+        source: about(alert),
     };
     send(deps, ("alert", "raised"), "", notice::Fact::AlertRaised(fact), &message_id(deps, "alert", alert)).await
 }
@@ -25,12 +28,28 @@ pub(crate) async fn resolved(deps: &Role, alert: &Alert) -> Result<(), Monitorin
         rule: alert.rule.clone(),
         raised_at_ms: alert.raised_at.0,
         resolved_at_ms: alert.resolved_at.map(|at| at.0).unwrap_or_default(),
+        source: about(alert),
     };
     send(deps, ("alert", "resolved"), "", notice::Fact::AlertResolved(fact), &message_id(deps, "resolved", alert)).await
 }
 
+fn about(alert: &Alert) -> String {
+    alert.source.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
 fn message_id(deps: &Role, what: &str, alert: &Alert) -> String {
-    format!("{what}:{}:{}:{}", deps.spec.project, deps.spec.serve.deployment, alert.id())
+    format!("{}{}", own(deps, what), alert.id())
+}
+
+/// How the ids of what this role tells of alerts begin.
+fn own(deps: &Role, what: &str) -> String {
+    format!("{what}:{}:{}:", deps.spec.project, deps.spec.serve.deployment)
+}
+
+/// Whether this role published a notice about an alert.
+pub(crate) fn is_own(deps: &Role, message: &Message) -> bool {
+    let id = message.headers.get(headers::NATS_MSG_ID).unwrap_or_default();
+    ["alert", "resolved"].iter().any(|what| id.starts_with(&own(deps, what)))
 }
 
 /// Asks for a retraining; the same order twice is one message for the bus.

@@ -114,6 +114,7 @@ async fn report(context: &Context, run: &RunRecord, fresh: bool, took: Duration)
         severity: "error".to_owned(),
         text: format!("cycle {} gave no candidate: {failure}", run.cycle),
         window_start_ms: run.as_of.0,
+        source: String::new(),
     };
     tell(&context.bus, project, &run.cycle, ("alert", "raised"), Fact::AlertRaised(fact)).await
 }

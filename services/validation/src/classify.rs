@@ -95,7 +95,7 @@ impl Gate {
 async fn alert(deps: &Deps, source: &SourceName, text: String, names: &[String]) -> Result<(), ValidationError> {
     let project = &deps.spec.project;
     let id = format!("{RULE}:{project}:{source}:{}", Digest::of(names.join("\n").as_bytes()).short());
-    let alert = AlertRaised { rule: RULE.to_owned(), severity: "page".to_owned(), text, window_start_ms: 0 };
+    let alert = AlertRaised { rule: RULE.to_owned(), severity: "page".to_owned(), text, ..AlertRaised::default() };
     Ok(deps.teller().alert(Some(&id), alert).await?)
 }
 

@@ -551,6 +551,7 @@ impl<'a> Follower<'a> {
             severity: "page".to_owned(),
             text: format!("rule {rule} blocked {quarantined} rows of {}", self.source),
             window_start_ms: 0,
+            source: String::new(),
         };
         Ok(teller.alert(None, alert).await?)
     }

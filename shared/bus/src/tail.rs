@@ -1,4 +1,4 @@
-//! Watching subjects from now on, for command lines and pages; nothing is acknowledged.
+//! Watching subjects, for command lines, pages and boards; nothing is acknowledged.
 
 use crate::connection::{Bus, describe};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tidemill_types::Millis;
 
-/// A stream of messages from now on; survives a restart of the server.
+/// A stream of messages as they come; survives a restart of the server.
 pub struct Tail {
     inner: Ordered,
 }
@@ -30,9 +30,20 @@ impl Bus {
     /// # Errors
     /// `TM0604` when there is no such stream.
     pub async fn tail(&self, stream: &str, subjects: Vec<String>) -> Result<Tail> {
+        self.watch(stream, subjects, DeliverPolicy::New).await
+    }
+
+    /// As [`Bus::tail`], but first the messages that the stream has kept.
+    ///
+    /// # Errors
+    /// As [`Bus::tail`].
+    pub async fn tail_from_first(&self, stream: &str, subjects: Vec<String>) -> Result<Tail> {
+        self.watch(stream, subjects, DeliverPolicy::All).await
+    }
+
+    async fn watch(&self, stream: &str, subjects: Vec<String>, from: DeliverPolicy) -> Result<Tail> {
         self.stream_state(stream).await?;
-        let config =
-            OrderedConfig { deliver_policy: DeliverPolicy::New, filter_subjects: subjects, ..OrderedConfig::default() };
+        let config = OrderedConfig { deliver_policy: from, filter_subjects: subjects, ..OrderedConfig::default() };
         let refused = |error: &dyn std::error::Error| Error::Refused {
             what: format!("watching {stream}"),
             reason: describe(error),

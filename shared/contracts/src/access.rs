@@ -132,7 +132,7 @@ fn in_project(identity: Identity, scope: &Scope) -> Vec<String> {
             all.extend(scope.sources.iter().map(|source| subjects::dead(project, source)));
             // What it fetches, and what others hand to it over HTTP.
             all.extend(scope.sources.iter().map(|source| subjects::events(project, source)));
-            all.extend(scope.notices(&["raw.committed", "alert.raised"]));
+            all.extend(scope.notices(&["raw.committed", "alert.raised", "alert.resolved"]));
             all.extend(writes_bucket(subjects::HEADS_BUCKET));
         }
         Identity::Validation => {

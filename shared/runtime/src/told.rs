@@ -4,7 +4,7 @@
 use prost::Message as _;
 use serde::Serialize;
 use tidemill_bus::{Bus, Error, Headers, trace};
-use tidemill_contracts::events::{AlertRaised, Notice, notice::Fact};
+use tidemill_contracts::events::{AlertRaised, AlertResolved, Notice, notice::Fact};
 use tidemill_contracts::{headers, subjects};
 use tidemill_types::ProjectName;
 use tracing::{Instrument as _, info_span};
@@ -43,6 +43,14 @@ impl Teller<'_> {
     /// As [`Teller::notice`].
     pub async fn alert(&self, id: Option<&str>, alert: AlertRaised) -> Result<(), Error> {
         self.notice(("alert", "raised"), ("", id), Fact::AlertRaised(alert)).await
+    }
+
+    /// Tells that what an alert was about is over. The same `id` twice is told once.
+    ///
+    /// # Errors
+    /// As [`Teller::notice`].
+    pub async fn resolved(&self, id: Option<&str>, alert: AlertResolved) -> Result<(), Error> {
+        self.notice(("alert", "resolved"), ("", id), Fact::AlertResolved(alert)).await
     }
 
     /// Appends an entry to the audit log; it is on disk when this returns. The same `id` twice is one entry.

@@ -33,6 +33,7 @@ pub(super) struct Query {
 #[serde(rename_all = "snake_case")]
 enum Severity {
     Warn,
+    Error,
     Page,
 }
 
@@ -40,6 +41,7 @@ impl Severity {
     fn name(self) -> &'static str {
         match self {
             Self::Warn => "warn",
+            Self::Error => "error",
             Self::Page => "page",
         }
     }
@@ -73,12 +75,17 @@ impl Page for Alerts {
             return layout::panel("Alerts", "", &layout::empty(what, "tidemill events replay PLAN"));
         }
         let chosen = self.severity.map_or("all", Severity::name);
-        let options = [("all", "/alerts"), ("page", "/alerts?severity=page"), ("warn", "/alerts?severity=warn")];
+        let options = [
+            ("all", "/alerts"),
+            ("page", "/alerts?severity=page"),
+            ("error", "/alerts?severity=error"),
+            ("warn", "/alerts?severity=warn"),
+        ];
         let options = options.map(|(name, href)| (name, href.to_owned()));
         html! {
-            p.muted { "A " strong { "page" } " is to be looked at now, a " strong { "warning" } " in working hours. \
-                Each alert is raised once per window and rule; one on a silent source once per silence, and it is \
-                over when the source speaks again." }
+            p.muted { "A " strong { "page" } " is to be looked at now, a " strong { "warning" } " in working hours; an "
+                strong { "error" } " is not tried again by itself. Each alert is raised once per window and rule; one \
+                on a silent or refused source stands until it is over. Those of other roles are kept for 90 days." }
             div.toolbar { (layout::choice("Urgency", chosen, &options)) span.muted { (format::count(self.part.found as u64)) " alerts" } }
             @if self.alerts.is_empty() {
                 (layout::empty("None of this urgency.", ""))
@@ -110,6 +117,7 @@ fn about(alert: &Alert) -> Markup {
     html! {
         @match &alert.source {
             Some(source) => { a href={ "/data/" (source) } { (source) } ", raised " (format::time(alert.raised_at)) }
+            None if alert.elsewhere => { "raised " (format::time(alert.raised_at)) }
             None => { (alert.kind) " from " (format::day(alert.start)) ", known " (format::time(alert.raised_at)) }
         }
         @match alert.resolved_at {

@@ -312,12 +312,13 @@ fn feature_facts(state: &FeatureState) -> FeatureFacts {
     FeatureFacts { count: state.features.len(), watermark: state.watermark_ms }
 }
 
-/// Alerts of the newest window that has any, and on sources that are silent now.
+/// Alerts of the newest window that has any, and on sources that are silent or refused now.
 fn watch_facts(counts: &Counts) -> WatchFacts {
-    let newest = counts.alerts.iter().filter(|alert| alert.source.is_none()).map(|alert| alert.raised_at).max();
+    let of_window = |alert: &&Alert| alert.source.is_none() && !alert.elsewhere;
+    let newest = counts.alerts.iter().filter(of_window).map(|alert| alert.raised_at).max();
     let is_current = |alert: &&Alert| match alert.source {
         Some(_) => alert.resolved_at.is_none(),
-        None => Some(alert.raised_at) == newest,
+        None => of_window(alert) && Some(alert.raised_at) == newest,
     };
     let alerts: Vec<&Alert> = counts.alerts.iter().filter(is_current).collect();
     WatchFacts {
@@ -342,5 +343,5 @@ fn window_name(spec: &Spec) -> &'static str {
 
 /// State of an alert by its urgency.
 pub(super) fn urgency(severity: &str) -> State {
-    if severity == "page" { State::Bad } else { State::Warn }
+    if matches!(severity, "page" | "error") { State::Bad } else { State::Warn }
 }

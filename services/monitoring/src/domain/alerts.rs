@@ -24,6 +24,8 @@ const FEED_GAP: f64 = 0.2;
 pub enum AlertSeverity {
     /// To be looked at in working hours.
     Warn,
+    /// Something failed, and is not tried again by itself.
+    Error,
     /// To be looked at now.
     Page,
 }
@@ -34,8 +36,15 @@ impl AlertSeverity {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Warn => "warn",
+            Self::Error => "error",
             Self::Page => "page",
         }
+    }
+
+    /// The urgency of a notice; what is not known is to be looked at in working hours.
+    #[must_use]
+    pub fn told(name: &str) -> Self {
+        [Self::Page, Self::Error].into_iter().find(|severity| severity.as_str() == name).unwrap_or(Self::Warn)
     }
 }
 
@@ -55,7 +64,7 @@ pub struct Alert {
     pub window: CalendarWindow,
     /// Instant of event time at which it could be known; of a silent source, the clock's.
     pub raised_at: Millis,
-    /// The silent source that it is about; absent: it is about the window.
+    /// The source that it is about while it is not over, such as a silent one; absent: it is about the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceName>,
     /// The commit after which the source was silent, by its instant.
@@ -64,6 +73,9 @@ pub struct Alert {
     /// When it was over; absent: it is not, or it is about a window, which stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Millis>,
+    /// Whether another role raised it, at an instant of the clock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
 }
 
 impl Alert {
@@ -97,6 +109,7 @@ pub fn alerts(report: &WindowReport, calibration: Option<&BoundGate>, raised_at:
         source: None,
         since: None,
         resolved_at: None,
+        elsewhere: false,
     };
     found.into_iter().flatten().map(alert).collect()
 }

@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod calendar;
 pub mod drift;
+pub mod heard;
 pub mod join;
 pub mod maturity;
 pub mod performance;

@@ -182,6 +182,7 @@ impl Watched {
             source: Some(source.clone()),
             since: Some(self.committed),
             resolved_at: None,
+            elsewhere: false,
         }
     }
 }
