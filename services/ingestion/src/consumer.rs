@@ -69,17 +69,20 @@ async fn once(
         life: life.clone(),
         trace: CommitTrace { span: commit_span, current: tidemill_telemetry::current_traceparent },
     };
+    let mut rate = DeadRate::new(deps.options.dead_share, deps.options.dead_window);
     let done = match deps.bus.stream_state_if_any(&stream).await? {
-        Some(state) => table.load().await?.done(&state.incarnation(&stream)).await?,
+        Some(state) => {
+            let incarnation = state.incarnation(&stream);
+            // It may have ended before it told.
+            if let Some((last_seq, change)) = remember(&table, &incarnation, &mut rate).await? {
+                tell(deps, source, last_seq, change).await?;
+            }
+            table.load().await?.done(&incarnation).await?
+        }
         // The intake says what that means.
         None => None,
     };
     let committed = AtomicI64::new(done.unwrap_or(0));
-    let mut rate = DeadRate::new(deps.options.dead_share, deps.options.dead_window);
-    // It may have ended before it told.
-    if let Some((last_seq, change)) = remember(&table, &incarnation, &mut rate).await? {
-        tell(deps, source, last_seq, change).await?;
-    }
     let intake = Intake::new(deps.bus.clone(), table, conform, options).await?;
     let on_commit = |made: Committed| {
         let before = committed.swap(made.last_seq, Ordering::Relaxed);

@@ -89,7 +89,7 @@ async fn raise(deps: &Role, text: &str) {
     let (rule, text, severity) = (format!("halted.{deployment}"), text.to_owned(), "page".to_owned());
     let id = Digest::of(format!("halted {project} {deployment} {text}").as_bytes());
     let teller = Teller { role: "monitoring", bus: &deps.bus, project };
-    let told = teller.alert(Some(id.as_str()), AlertRaised { rule, severity, text, window_start_ms: 0 }).await;
+    let told = teller.alert(Some(id.as_str()), AlertRaised { rule, severity, text, ..AlertRaised::default() }).await;
     if let Err(error) = told {
         warn!(%error, "the alert that the prediction log is halted was not raised");
     }

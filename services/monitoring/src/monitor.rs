@@ -21,7 +21,7 @@ use crate::{publish, silence, windows};
 use arrow::array::RecordBatch;
 use prost::Message as _;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidemill_bus::Tail;
 use tidemill_contracts::events::Notice;
@@ -56,8 +56,8 @@ pub(crate) struct Monitor {
     /// The other sources, only for how far they are complete.
     others: BTreeMap<SourceName, Followed>,
     joined: u64,
-    /// What all roles tell of alerts, from the first notice that is kept.
-    notices: Tail,
+    /// What all roles tell of alerts, from the first notice that is kept. Never locked: only so that a monitor can be lent.
+    notices: Mutex<Tail>,
 }
 
 /// Runs until `stop`; passing failures begin again from the tables.
@@ -131,7 +131,7 @@ impl Monitor {
             reader,
             others: followed,
             joined: 0,
-            notices,
+            notices: Mutex::new(notices),
             store,
             board,
             deps: Arc::clone(&deps),
@@ -210,7 +210,8 @@ impl Monitor {
 
     /// Takes in what other roles told of alerts since the last look.
     async fn hear(&mut self) -> Result<(), MonitoringError> {
-        while let Some(message) = self.notices.next_within(Duration::ZERO).await? {
+        let notices = self.notices.get_mut().unwrap_or_else(PoisonError::into_inner);
+        while let Some(message) = notices.next_within(Duration::ZERO).await? {
             if publish::is_own(&self.deps, &message) {
                 continue;
             }

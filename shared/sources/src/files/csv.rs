@@ -141,8 +141,8 @@ mod tests {
         let refused = |text: &str| all(text.as_bytes(), json!({}), 0).unwrap_err();
         let rest = "3,x,three\n".repeat(ROW_BYTES / 5);
         let long = refused(&format!("n,at,name\n1,x,one\n2,x,\"two\n{rest}"));
-        assert_eq!((long.kind, long.position.as_str()), (FaultKind::Ragged, "line 3, byte 5"));
         assert!(long.reason.contains("does not close within") && long.mend.contains("close the quote"), "{long}");
+        assert_eq!((long.kind, long.position.as_str()), (FaultKind::Ragged, "line 3, byte 5"));
         // Within the limit too: the quote would make one row of all that follow.
         let short = refused("n,at,name\n1,x,\"one\n2,x,two\n");
         assert_eq!((short.kind, short.position.as_str()), (FaultKind::Ragged, "line 2, byte 5"));
