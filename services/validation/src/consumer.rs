@@ -73,7 +73,8 @@ pub(crate) async fn run(deps: Arc<Deps>, source: SourceName, stop: CancellationT
 async fn raise(deps: &Deps, source: &SourceName, text: &str) {
     let (rule, text, severity) = (format!("halted.{source}"), text.to_owned(), "page".to_owned());
     let id = Digest::of(format!("halted {} {source} {text}", deps.spec.project).as_bytes());
-    let told = deps.teller().alert(Some(id.as_str()), AlertRaised { rule, severity, text, ..AlertRaised::default() }).await;
+    let told =
+        deps.teller().alert(Some(id.as_str()), AlertRaised { rule, severity, text, ..AlertRaised::default() }).await;
     if let Err(error) = told {
         warn!(%source, %error, "the alert that the source is halted was not raised");
     }

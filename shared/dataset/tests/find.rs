@@ -66,7 +66,7 @@ async fn each_question_gets_the_rows_that_meet_all_its_conditions() {
 /// Rows of which ids and instants rise and the rest is wide noise.
 fn wide(count: i64) -> RecordBatch {
     let noise = |i: i64| {
-        format!("{:016x}{:016x}", i.wrapping_mul(0x9E37_79B9_7F4A_7C15), i.wrapping_mul(0x2545_F491_4F6C_DD1D))
+        format!("{:016x}{:016x}", i.wrapping_mul(0x1E37_79B9_7F4A_7C15), i.wrapping_mul(0x2545_F491_4F6C_DD1D))
     };
     let instants = (0..count).map(|i| BEGIN + i * 1_000);
     let columns: Vec<arrow::array::ArrayRef> = vec![

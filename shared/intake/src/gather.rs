@@ -346,11 +346,12 @@ mod tests {
     use crate::event::tests::message;
     use arrow::array::{ArrayRef, StringArray, TimestampMillisecondArray};
     use arrow::datatypes::DataType;
-    use tidemill_conform::{ColumnDef, ConformSchema};
+    use tidemill_conform::{ColumnDef, ConformSchema, Values};
     use tidemill_contracts::headers;
 
     fn conform() -> Conform {
-        let column = |name: &str, data_type| ColumnDef { name: name.to_owned(), data_type, nullable: false };
+        let values = Values::default();
+        let column = |name: &str, data_type| ColumnDef { name: name.to_owned(), data_type, nullable: false, values };
         let columns = vec![column("at", Millis::arrow_type()), column("text", DataType::Utf8)];
         Conform::new(&ConformSchema { columns, event_time: "at".to_owned(), known_at: None }).unwrap()
     }

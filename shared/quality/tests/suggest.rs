@@ -53,7 +53,7 @@ fn small_commits_of_the_same_distribution_fail_as_rarely_as_was_said() {
         let mut random = Random::new(seed);
         let history = rows(&mut random, ROWS);
         let options = Options { commits: vec![size], ..Options::default() };
-        let proposals = suggest(&source(), &history, &options).unwrap();
+        let proposals = suggest(&source(), &history, &options, &|_| false).unwrap();
         let on_commits = proposals.iter().filter(|proposal| proposal.rule.check.kind().scope == Scope::Commit);
         let stated: BTreeMap<String, f64> =
             on_commits.clone().map(|proposal| (proposal.rule.id.clone(), proposal.false_alarms.at_most)).collect();
@@ -74,7 +74,8 @@ fn small_commits_of_the_same_distribution_fail_as_rarely_as_was_said() {
 fn rules_for_small_commits_still_find_what_is_wrong() {
     let mut random = Random::new(4);
     let history = rows(&mut random, ROWS);
-    let proposals = suggest(&source(), &history, &Options { commits: vec![50], ..Options::default() }).unwrap();
+    let proposals =
+        suggest(&source(), &history, &Options { commits: vec![50], ..Options::default() }, &|_| false).unwrap();
     let rules: Vec<Rule> = proposals.into_iter().map(|proposal| proposal.rule).collect();
     let rules = Rules::compile(&source(), &rules).unwrap();
     let mut wrong = rows(&mut random, 50).columns().to_vec();
@@ -95,11 +96,11 @@ fn commits_of_different_sizes_are_those_that_came() {
     let history = rows(&mut random, ROWS);
     // Mostly tiny commits, some large.
     let commits: Vec<usize> = (0..400).map(|n| if n % 10 == 0 { 400 } else { 10 }).collect();
-    let proposals = suggest(&source(), &history, &Options { commits, ..Options::default() }).unwrap();
+    let proposals = suggest(&source(), &history, &Options { commits, ..Options::default() }, &|_| false).unwrap();
     let mean = proposals.iter().find(|proposal| proposal.rule.id == "plain-mean").unwrap();
     // The newest 19,600 rows in those commits, the rest in commits of the usual ten; a third only teaches.
     assert!((240..450).contains(&mean.false_alarms.tested), "{:?}", mean.false_alarms);
-    let few = suggest(&source(), &history, &Options { commits: vec![ROWS / 3], ..Options::default() });
+    let few = suggest(&source(), &history, &Options { commits: vec![ROWS / 3], ..Options::default() }, &|_| false);
     assert!(few.unwrap_err().to_string().contains("3 commits of 6666: 4 are needed"));
     assert!(wilson_upper(0, 100) < 0.04);
 }
