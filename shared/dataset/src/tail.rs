@@ -169,11 +169,12 @@ impl<'a> Log<'a> {
             let is_checkpoint = !object.path.ends_with(".json");
             if is_behind(*version) {
                 gone.push(object.path.clone());
-            } else if is_checkpoint && object.modified >= self.since {
-                if let Err(reason) = self.content(&object.path, |_| Ok(())).await? {
-                    lost = Some(reason);
-                    gone.push(object.path.clone());
-                }
+            } else if is_checkpoint
+                && object.modified >= self.since
+                && let Err(reason) = self.content(&object.path, |_| Ok(())).await?
+            {
+                lost = Some(reason);
+                gone.push(object.path.clone());
             }
         }
         // A checkpoint alone would bring its version back.

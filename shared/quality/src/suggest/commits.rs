@@ -74,7 +74,7 @@ impl History {
     }
 
     /// The first commit that begins at a row or later.
-    pub(super) fn from_row(&self, row: usize) -> usize {
+    pub(super) fn place_of(&self, row: usize) -> usize {
         self.edges.partition_point(|edge| *edge < row).min(self.commits())
     }
 

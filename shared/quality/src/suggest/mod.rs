@@ -114,7 +114,7 @@ pub fn suggest(
     let history = History::cut(placed(history)?, sizes)?;
     // The first third only teaches.
     let bounds: Vec<usize> =
-        (blocks.div_ceil(3)..=blocks).map(|block| history.from_row(rows * block / blocks).max(1)).collect();
+        (blocks.div_ceil(3)..=blocks).map(|block| history.place_of(rows * block / blocks).max(1)).collect();
     let mut seen = BTreeMap::new();
     let every = (history.commits() - bounds[0]).div_ceil(TRIED).max(1);
     for block in bounds.windows(2).filter(|pair| pair[0] < pair[1]) {
