@@ -18,11 +18,14 @@ const AT_A_TIME: usize = 16;
 /// Merges that are kept until their table has a new version.
 const KEPT: usize = 4;
 
-/// Merges by source and number of versions, each with the version it is of.
+/// Merges, each with the version it is of, by source and number of versions.
+type Kept = HashMap<(SourceName, u64), (u64, Arc<Merged>)>;
+
+/// Stored reports, merged once for each version of their table.
 pub(crate) struct Commits {
     tables: Arc<Tables>,
     spec: Arc<Spec>,
-    kept: Mutex<HashMap<(SourceName, u64), (u64, Arc<Merged>)>>,
+    kept: Mutex<Kept>,
 }
 
 impl Commits {

@@ -276,7 +276,7 @@ impl<'m> Bounds<'m> {
     /// Rows of the pages that may meet a condition, all where nothing is known of them; `None` for none of the row
     /// group.
     fn pages(&self, group: usize, all: usize, condition: &Condition) -> Option<Vec<Range<usize>>> {
-        let whole = Vec::from([0..all]);
+        let whole: Vec<Range<usize>> = std::iter::once(0..all).collect();
         let described = self.metadata.file_metadata().schema_descr();
         let Ok(statistics) = StatisticsConverter::try_new(condition.column(), &self.schema, described) else {
             return Some(whole);

@@ -1,6 +1,4 @@
 //! Many commits in bounded memory.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use std::sync::Arc;
 use tidemill_explore::{Merged, Spans};

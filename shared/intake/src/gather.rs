@@ -397,7 +397,7 @@ mod tests {
         assert_eq!((&one.body[..], &two.body[..], two.row), (&br#"{"at":1}"#[..], &b"7"[..], Some(2)));
         assert!(one.is_cut && two.is_cut);
         assert_eq!((one.headers.get("content-type"), one.headers.get("x-of")), (Some(headers::JSON), Some("it")));
-        let rows: usize = gathered.batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        let rows: usize = gathered.batches.iter().map(held_bytes).sum();
         assert_eq!(gathered.bytes, rows + one.bytes() + two.bytes());
     }
 

@@ -232,14 +232,24 @@ mod tests {
         let (mut one, mut two) = (start(&kv, &Life::begin(), 7).await, start(&kv, &Life::begin(), 7).await);
         one.announce(8).await.unwrap();
         two.announce(8).await.unwrap();
-        let third = Life::begin();
-        let (third, ()) = tokio::join!(start(&kv, &third, 7), async {
-            for seq in 9..12 {
+        let (life, begun) = (Life::begin(), std::cell::Cell::new(false));
+        let begin = async {
+            let third = start(&kv, &life, 7).await;
+            begun.set(true);
+            third
+        };
+        // They go on until the third has looked twice.
+        let live = async {
+            let mut seq = 9;
+            while !begun.get() {
                 one.announce(seq).await.unwrap();
                 two.announce(seq).await.unwrap();
+                seq += 1;
             }
-        });
-        assert!(third.careful() && !(8..12).any(|seq| third.is_poison(seq)));
+            seq
+        };
+        let (third, last) = tokio::join!(begin, live);
+        assert!(third.careful() && !(8..last).any(|seq| third.is_poison(seq)));
         // Each goes its own way: the first ends in good order, the others are there still.
         one.passed(7).await.unwrap();
         assert_eq!(third.read().await.unwrap().0.lives.len(), 2);
