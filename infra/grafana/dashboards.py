@@ -164,6 +164,7 @@ def flow():
         panel("Late and silent sources", "Sources about to break their promise, and those that have broken it.", "short", [(f"tidemill_monitoring_late_sources{s}", "late {{source}}"), (f"tidemill_monitoring_stale_sources{s}", "silent {{source}}")], thresholds=steps(1)),
         row("Features"),
         panel("Events applied online", "Events in the online state, and those that came after the watermark had passed their instant.", "rowsps", [(rate("tidemill_feature_applied_events_total", "source", s), "applied {{source}}"), (rate("tidemill_feature_late_events_total", "source", s), "late {{source}}")]),
+        panel("Taken back online", "Rows that validation set aside after the online state had taken them in, and how often a source was set back to its clean table.", "short", [(rate("tidemill_feature_retracted_rows_total", "source", s), "rows {{source}}"), (rate("tidemill_feature_set_backs_total", "source, cause", s), "{{source}} {{cause}}")]),
         panel("Watermark lag", "Predictions at an instant wait until every watermark has passed it.", "s", [(f"tidemill_feature_watermark_lag_seconds{s}", "{{source}}")], thresholds=steps(3600, 86400)),
         panel("Online reads", "Feature vectors read, by status: unknown or outside the look-back means no score.", "rowsps", [(rate("tidemill_feature_reads_total", "status"), "{{status}}")]),
         panel("Time of a read", "One read request, waiting for watermarks included.", "s", [(quantile(q, "tidemill_feature_read_seconds", ""), f"{q:.0%}") for q in (0.5, 0.95, 0.99)], thresholds=steps(0.1, 1)),

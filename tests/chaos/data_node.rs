@@ -4,6 +4,7 @@
 //! that is no folder is reached by `STORE_ENDPOINT`, `STORE_KEY` and `STORE_SECRET`.
 
 use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidemill_bus::{Bus, BusOptions};
@@ -21,7 +22,8 @@ async fn main() -> Result<()> {
     let role = next("role")?;
     let mut bus = BusOptions::new(next("bus url")?, "data-node");
     bus.request_timeout = Duration::from_secs(5);
-    let of = |name: &str| std::env::var(name).ok();
+    let given: BTreeMap<String, String> = std::env::vars().collect();
+    let of = |name: &str| given.get(name).cloned();
     let s3 = S3Options {
         endpoint: of("STORE_ENDPOINT"),
         access_key_id: of("STORE_KEY"),

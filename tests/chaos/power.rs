@@ -43,7 +43,7 @@ async fn produce(bus: Bus, stop: CancellationToken) -> Result<Published> {
 /// The store under test, on a disk of its own.
 enum Under {
     Folder(String),
-    Seaweed(S3),
+    Seaweed(Box<S3>),
 }
 
 impl Under {
@@ -123,7 +123,7 @@ async fn run(seed: u64, cuts: usize, on_seaweed: bool) -> Result<()> {
     std::fs::write(&spec_file, include_str!("../data/meters.yaml"))?;
     let objects = store_disk.path().join("objects");
     let mut store = if on_seaweed {
-        Under::Seaweed(S3::start_in(&objects).await?)
+        Under::Seaweed(Box::new(S3::start_in(&objects).await?))
     } else {
         Under::Folder(format!("file://{}", objects.display()))
     };

@@ -25,7 +25,7 @@ async fn a_bucket_lets_one_writer_win_each_version_and_keeps_every_row() -> Resu
 /// What a power cut leaves of objects whose names outlived their content.
 #[derive(Clone, Copy, Debug)]
 enum Loss {
-    /// The file of so many versions before the newest one is gone.
+    /// The file of so many versions before the newest one, or of one before that, is gone.
     File(u64),
     /// It has another content.
     Content(u64),
@@ -41,9 +41,15 @@ impl Loss {
     async fn befall(self, storage: &tidemill_storage::Storage, path: &str) -> Result<()> {
         let newest = Table::open(storage, path).await?.load().await?.version();
         let entry = |version: u64| format!("{path}/_delta_log/{version:020}.json");
+        // Some versions only note something.
         let file = async |before: u64| {
-            let adds = Table::open(storage, path).await?.version_adds(newest - before).await?;
-            anyhow::Ok(format!("{path}/{}", adds.files[0].path))
+            let table = Table::open(storage, path).await?;
+            for version in (1..=newest - before).rev() {
+                if let Some(file) = table.version_adds(version).await?.files.first() {
+                    return Ok(format!("{path}/{}", file.path));
+                }
+            }
+            anyhow::bail!("{path} has no files")
         };
         match self {
             Self::File(before) => storage.delete(&file(before).await?).await?,
