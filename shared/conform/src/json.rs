@@ -12,6 +12,13 @@ use crate::schema::{Checked, Extra};
 use serde::de::DeserializeSeed as _;
 use serde_json::error::Category;
 
+/// Rows in a text at most, without reading it: lines, or commas of what may be an array.
+pub(crate) fn rows_at_most(body: &[u8]) -> usize {
+    let count = |byte| memchr::memchr_iter(byte, body).count();
+    let is_array = body.trim_ascii_start().starts_with(b"[");
+    1 + count(b'\n') + if is_array { count(b',') } else { 0 }
+}
+
 /// Reads one object or one array of objects.
 pub(crate) fn read_document(
     schema: &Checked,
@@ -55,10 +62,17 @@ pub(crate) fn read_lines(
     rows: &mut Rows,
 ) -> Result<Vec<Reject>, Reject> {
     match std::str::from_utf8(body) {
-        Ok(text) => read_each(schema, extra, max_rows, text.split('\n').map(Ok), rows),
+        Ok(text) => read_each(schema, extra, max_rows, lines(text).map(Ok), rows),
         // The lines that are text are read all the same.
         Err(_) => read_each(schema, extra, max_rows, body.split(|byte| *byte == b'\n').map(utf8), rows),
     }
+}
+
+/// The lines of a text, the last one whether or not it is ended.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut begin = 0;
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain(std::iter::once(text.len()));
+    ends.map(move |end| text.get(std::mem::replace(&mut begin, end + 1)..end).unwrap_or_default())
 }
 
 fn read_each<'t>(

@@ -51,6 +51,24 @@ pub struct MessageIn<'a> {
     pub body: &'a [u8],
 }
 
+impl MessageIn<'_> {
+    /// Whether it says that its body is an Arrow stream.
+    #[must_use]
+    pub fn is_arrow(&self) -> bool {
+        Format::of(self.content_type) == Some(Format::Arrow)
+    }
+
+    /// Rows that it holds at most, told without decoding it. Of an Arrow stream only the limit is known.
+    #[must_use]
+    pub fn rows_at_most(&self, limits: &Limits) -> usize {
+        match Format::of(self.content_type) {
+            Some(Format::Document | Format::Lines) => json::rows_at_most(self.body).min(limits.rows),
+            Some(Format::Arrow) => limits.rows,
+            None => 0,
+        }
+    }
+}
+
 /// What one message amounts to.
 #[derive(Clone, Debug)]
 pub struct Conformed {
@@ -113,9 +131,11 @@ impl Conform {
     /// at most some hundred megabytes of text at once: beyond 1 GiB messages are refused with `TM0320`.
     #[must_use]
     pub fn messages(&self, messages: &[MessageIn<'_>]) -> (Vec<RecordBatch>, Vec<(i64, Reject)>) {
+        let texts = messages.iter().filter(|message| !message.is_arrow());
+        let rows: usize = texts.map(|message| message.rows_at_most(&self.limits)).sum();
         let mut run = Run {
             conform: self,
-            columns: Columns::new(&self.schema, messages.len()),
+            columns: Columns::new(&self.schema, rows.min(MOST_RESERVED)),
             rows: Rows::default(),
             done: Vec::new(),
             arrow_bytes: 0,
@@ -179,6 +199,8 @@ struct Run<'c> {
 
 /// Decoded Arrow data that one call may hold; joined text columns end at 2^31 bytes.
 const MAX_ARROW_BYTES: usize = 1 << 30;
+/// Rows of texts that room is made for ahead.
+const MOST_RESERVED: usize = 16 * 1024;
 /// Batches of at least so many rows cost less as they are than joined to others.
 const WORTH_A_BATCH: usize = 1_024;
 

@@ -1,6 +1,7 @@
 //! Batches to Parquet bytes and back. Synchronous: callers run it on blocking threads.
 
 use crate::error::Error;
+use crate::file::{MAX_BOUND_BYTES, Statistics};
 use crate::schema;
 use arrow::array::{Array as _, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -71,6 +72,7 @@ impl<W: Write + Send> FileWriter<W> {
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_statistics_enabled(EnabledStatistics::Page)
+            .set_statistics_truncate_length(Some(MAX_BOUND_BYTES))
             .set_dictionary_page_size_limit(DICTIONARY_BYTES)
             .set_created_by(concat!("tidemill ", env!("CARGO_PKG_VERSION")).to_owned());
         for field in to.fields().iter().filter(|field| is_whole(field.data_type())) {
@@ -107,6 +109,13 @@ impl<W: Write + Send> FileWriter<W> {
             }
         }
         Ok(())
+    }
+
+    /// Writes the footer; the statistics learn the bounds of texts.
+    pub(crate) fn finish_telling(mut self, statistics: &mut Statistics) -> Result<W, Error> {
+        self.close_group()?;
+        self.inner.flushed_row_groups().iter().for_each(|group| statistics.add_texts(group));
+        self.into_sink()
     }
 
     /// Encodes what is pending as one row group.

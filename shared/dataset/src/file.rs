@@ -1,18 +1,22 @@
 //! One data file of a table and what is known of it without opening it.
 
 use crate::log::{Add, Remove};
-use arrow::array::{Array, AsArray as _, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray as _, RecordBatch};
 use arrow::compute::{max, min};
 use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMillisecondType,
 };
+use parquet::basic::ConvertedType;
+use parquet::data_type::ByteArray;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics as OfChunk;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use tidemill_types::Millis;
 
 /// Texts longer than this get no bounds: a shortened upper bound would have to be rounded up.
-const MAX_BOUND_BYTES: usize = 64;
+pub(crate) const MAX_BOUND_BYTES: usize = 64;
 
 /// A Parquet file that belongs to a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +104,8 @@ impl DataFile {
     }
 }
 
-/// Delta's statistics of the rows of one file (instants in milliseconds), taken up batch by batch.
+/// Delta's statistics of the rows of one file (instants in milliseconds), taken up batch by batch; the bounds of its
+/// texts are told by its row groups, whose writer compared every text anyway.
 #[derive(Debug, Default)]
 pub(crate) struct Statistics {
     rows: usize,
@@ -137,6 +142,18 @@ impl Statistics {
             let (nulls, bounds) = self.columns.entry(field.name().clone()).or_default();
             *nulls += column.null_count();
             bounds.widen(Bounds::of(column.as_ref()));
+        }
+    }
+
+    /// Takes up the bounds of texts of a row group that was written.
+    pub(crate) fn add_texts(&mut self, group: &RowGroupMetaData) {
+        for chunk in group.columns() {
+            let [name] = chunk.column_path().parts() else { continue };
+            if !matches!(chunk.column_descr().converted_type(), ConvertedType::UTF8) {
+                continue;
+            }
+            let (_, bounds) = self.columns.entry(name.clone()).or_default();
+            bounds.widen(Bounds::told(chunk.statistics()));
         }
     }
 
@@ -185,10 +202,7 @@ impl Bounds {
             DataType::Int64 => of!(Int64Type, Bound::Whole),
             DataType::Float32 => of!(Float32Type, Bound::Real),
             DataType::Float64 => of!(Float64Type, Bound::Real),
-            DataType::Utf8 => {
-                let both = text_bounds(column.as_string::<i32>());
-                both.map(|(low, high)| (Bound::Text(low.to_owned()), Bound::Text(high.to_owned())))
-            }
+            DataType::Utf8 => return Self::Empty,
             DataType::Timestamp(TimeUnit::Millisecond, _) => {
                 let values = column.as_primitive::<TimestampMillisecondType>();
                 min(values)
@@ -204,6 +218,20 @@ impl Bounds {
         }
     }
 
+    /// Bounds of the texts of a chunk; a shortened one is none.
+    fn told(of_chunk: Option<&OfChunk>) -> Self {
+        let Some(OfChunk::ByteArray(told)) = of_chunk else { return Self::Unknown };
+        let text = |value: &ByteArray| value.as_utf8().map(|text| Bound::Text(text.to_owned()));
+        match (told.min_opt(), told.max_opt()) {
+            (None, None) => Self::Empty,
+            (Some(low), Some(high)) if told.min_is_exact() && told.max_is_exact() => match (text(low), text(high)) {
+                (Ok(low), Ok(high)) => Self::Between(low, high),
+                _ => Self::Unknown,
+            },
+            _ => Self::Unknown,
+        }
+    }
+
     fn widen(&mut self, other: Self) {
         *self = match (std::mem::take(self), other) {
             (Self::Empty, bounds) | (bounds, Self::Empty) => bounds,
@@ -213,25 +241,6 @@ impl Bounds {
             _ => Self::Unknown,
         };
     }
-}
-
-/// Smallest and largest text. Ids of messages repeat row after row, so a text is first compared with the one before it.
-fn text_bounds(values: &StringArray) -> Option<(&str, &str)> {
-    let mut texts = values.iter().flatten();
-    let first = texts.next()?;
-    let (mut low, mut high, mut before) = (first, first, first);
-    for text in texts {
-        if text == before {
-            continue;
-        }
-        before = text;
-        if text < low {
-            low = text;
-        } else if text > high {
-            high = text;
-        }
-    }
-    Some((low, high))
 }
 
 impl Bound {
@@ -248,6 +257,8 @@ impl Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::ROW_GROUP_ROWS;
+    use crate::rearrange::encode;
     use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
     use std::sync::Arc;
 
@@ -261,6 +272,12 @@ mod tests {
         RecordBatch::try_from_iter(columns).unwrap()
     }
 
+    /// Statistics of a file that holds these rows, written part by part.
+    fn told(parts: &[RecordBatch]) -> Value {
+        let (_, statistics) = encode(parts, parts[0].schema_ref(), None).unwrap();
+        serde_json::from_str(&statistics).unwrap()
+    }
+
     #[test]
     fn statistics_of_parts_are_those_of_the_whole() {
         let parts = [
@@ -268,27 +285,44 @@ mod tests {
             batch(vec![Some(7), Some(-3)], vec![0.0, 9.0], vec!["a", "z"], vec![3, 86_400_000]),
         ];
         let whole = arrow::compute::concat_batches(&parts[0].schema(), &parts).unwrap();
-        let (mut together, mut apart) = (Statistics::default(), Statistics::default());
-        together.add(&whole);
-        parts.iter().for_each(|part| apart.add(part));
-        assert_eq!(together.to_json(), apart.to_json());
-        let told: Value = serde_json::from_str(&apart.to_json()).unwrap();
-        assert_eq!(told["numRecords"], 4);
-        assert_eq!((&told["minValues"]["whole"], &told["maxValues"]["whole"]), (&json!(-3), &json!(7)));
-        assert_eq!((&told["minValues"]["real"], &told["maxValues"]["text"]), (&json!(-2.0), &json!("z")));
-        assert_eq!(told["minValues"]["at"], "1969-12-31T23:59:59.999Z");
-        assert_eq!(told["nullCount"]["whole"], 2);
+        let told_of = told(&parts);
+        assert_eq!(told(&[whole]), told_of);
+        assert_eq!(told_of["numRecords"], 4);
+        assert_eq!((&told_of["minValues"]["whole"], &told_of["maxValues"]["whole"]), (&json!(-3), &json!(7)));
+        assert_eq!((&told_of["minValues"]["real"], &told_of["maxValues"]["real"]), (&json!(-2.0), &json!(9.0)));
+        assert_eq!((&told_of["minValues"]["text"], &told_of["maxValues"]["text"]), (&json!("a"), &json!("z")));
+        assert_eq!(told_of["minValues"]["at"], "1969-12-31T23:59:59.999Z");
+        assert_eq!(told_of["nullCount"]["whole"], 2);
+    }
+
+    #[test]
+    fn bounds_of_texts_hold_for_every_row_group_and_for_texts_of_nulls() {
+        let texts = |texts: Vec<Option<&str>>| {
+            RecordBatch::try_from_iter_with_nullable([("text", Arc::new(StringArray::from(texts)) as ArrayRef, true)])
+        };
+        let many = std::iter::repeat_n(Some("m"), ROW_GROUP_ROWS);
+        let parts = [texts(many.collect()), texts(vec![None, Some("zü"), Some("")]), texts(vec![None])];
+        let parts = parts.map(Result::unwrap);
+        let told_of = told(&parts);
+        assert_eq!((&told_of["minValues"]["text"], &told_of["maxValues"]["text"]), (&json!(""), &json!("zü")));
+        assert_eq!(told_of["nullCount"]["text"], 2);
+        let told_of = told(&parts[2..]);
+        assert_eq!((&told_of["minValues"]["text"], &told_of["nullCount"]["text"]), (&Value::Null, &json!(1)));
     }
 
     #[test]
     fn what_cannot_be_told_of_one_part_is_told_of_none() {
-        let long = "x".repeat(65);
-        let mut statistics = Statistics::default();
-        statistics.add(&batch(vec![Some(1)], vec![1.0], vec!["a"], vec![1]));
-        statistics.add(&batch(vec![Some(2)], vec![f64::NAN], vec![&long], vec![2]));
-        statistics.add(&batch(vec![Some(3)], vec![2.0], vec!["b"], vec![3]));
-        let told: Value = serde_json::from_str(&statistics.to_json()).unwrap();
-        assert_eq!((&told["maxValues"]["real"], &told["minValues"]["text"]), (&Value::Null, &Value::Null));
-        assert_eq!(told["maxValues"]["whole"], 3);
+        let (just, over) = ("x".repeat(64), "x".repeat(65));
+        let of = |text: &str, real: f64| {
+            told(&[
+                batch(vec![Some(1)], vec![1.0], vec!["a"], vec![1]),
+                batch(vec![Some(2)], vec![real], vec![text], vec![2]),
+                batch(vec![Some(3)], vec![2.0], vec!["b"], vec![3]),
+            ])
+        };
+        let told_of = of(&over, f64::NAN);
+        assert_eq!((&told_of["maxValues"]["real"], &told_of["minValues"]["text"]), (&Value::Null, &Value::Null));
+        assert_eq!(told_of["maxValues"]["whole"], 3);
+        assert_eq!(of(&just, 0.0)["maxValues"]["text"], json!(just));
     }
 }

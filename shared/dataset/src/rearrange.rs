@@ -42,7 +42,9 @@ impl Joined {
 
     /// The file's bytes and its statistics.
     pub(crate) fn finish(self) -> Result<(Bytes, String), Error> {
-        Ok((self.writer.finish()?, self.statistics.to_json()))
+        let Self { writer, mut statistics, .. } = self;
+        let bytes = writer.finish_telling(&mut statistics)?;
+        Ok((bytes.into(), statistics.to_json()))
     }
 }
 

@@ -15,8 +15,6 @@ const ARROW: usize = SLICE / 16;
 const ROW: usize = 512;
 /// First bytes of a zstd frame.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// First bytes of an Arrow stream.
-const ARROW_STREAM: [u8; 4] = [0xff; 4];
 /// Most that a compressed block of a zstd frame unfolds to.
 const BLOCK: usize = 128 << 10;
 
@@ -40,12 +38,13 @@ impl Scales {
         if !event.has_rows {
             return 0;
         }
-        let body: &[u8] = &event.body;
-        let is_arrow = body.starts_with(&ZSTD) || body.starts_with(&ARROW_STREAM);
-        let rows = if is_arrow { self.limits.rows } else { rows_of_text(body).min(self.limits.rows) };
-        let bytes = unfolded(body).min(self.limits.decoded_bytes);
-        let weight = bytes + rows * (self.width + event.identity.len() + ROW);
-        if is_arrow { weight.max(ARROW) } else { weight }
+        let input = event.input();
+        let of_rows = input.rows_at_most(&self.limits) * (self.width + event.identity.len() + ROW);
+        if input.is_arrow() {
+            (unfolded(input.body).min(self.limits.decoded_bytes) + of_rows).max(ARROW)
+        } else {
+            input.body.len() + of_rows
+        }
     }
 }
 
@@ -65,12 +64,6 @@ pub fn slices<'a>(schema: &Schema, events: Vec<Event<'a>>) -> Vec<Vec<Event<'a>>
         }
     }
     slices
-}
-
-/// Rows in JSON at most: elements of an array, or lines.
-fn rows_of_text(body: &[u8]) -> usize {
-    let is_array = body.trim_ascii_start().starts_with(b"[");
-    1 + body.iter().filter(|byte| **byte == b'\n' || (is_array && **byte == b',')).count()
 }
 
 /// Bytes inside a zstd frame at most, by the heads of its blocks; what its own head announces need not be true.
