@@ -18,7 +18,7 @@ use tidemill_features::{Feed, Plan, replay};
 use tidemill_spec::Spec;
 use tidemill_testkit::{Nats, eventually};
 use tidemill_tests::rig::caught_up;
-use tidemill_tests::{Features, Node, Rig};
+use tidemill_tests::{Features, Node, Rig, Validation};
 use tidemill_types::{Millis, SourceName, columns};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -191,14 +191,20 @@ async fn counts(online: &Online, plant: &Plant) -> Result<ArrayRef> {
     online.served(plant).await?.column_by_name("readings").cloned().context("no readings")
 }
 
-async fn set_aside_later(what: Readings) -> Result<()> {
+/// A plant whose first sixty readings stand in the clean table and in the vectors alike.
+async fn settled() -> Result<(Plant, Validation, Online)> {
     let plant = Plant::start().await?;
-    let spec = Arc::clone(&plant.rig.spec);
     let validation = plant.rig.validation().await?;
-    let online = Online::start(&plant, &spec).await?;
+    let online = Online::start(&plant, &plant.rig.spec).await?;
     plant.read(Readings::Plausible, 0..60).await?;
     plant.decided().await?;
     online.becomes(&plant, true).await?;
+    Ok((plant, validation, online))
+}
+
+async fn set_aside_later(what: Readings) -> Result<()> {
+    let (plant, validation, online) = settled().await?;
+    let spec = Arc::clone(&plant.rig.spec);
     assert_eq!(counts(&online, &plant).await?.null_count(), 0);
 
     // Without validation the rows are taken in, by the next process too, whose checkpoint had them.
@@ -256,13 +262,8 @@ fn classified(plant: &Plant) -> Result<Arc<Spec>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_is_held_for_its_classification_is_taken_back_from_online_features_until_it_goes_on() -> Result<()>
 {
-    let plant = Plant::start().await?;
+    let (plant, validation, online) = settled().await?;
     let spec = Arc::clone(&plant.rig.spec);
-    let validation = plant.rig.validation().await?;
-    let online = Online::start(&plant, &spec).await?;
-    plant.read(Readings::Plausible, 0..60).await?;
-    plant.decided().await?;
-    online.becomes(&plant, true).await?;
     validation.stop().await?;
     plant.read(Readings::OfPersons, 60..260).await?;
     online.becomes(&plant, false).await?;

@@ -3,23 +3,19 @@
 //! The rows are written by the table writer that ingestion uses and go through the validation service, which writes
 //! what the pages read: heads of tables, profiles, quarantine.
 
+use crate::http;
 use anyhow::{Context as _, Result, ensure};
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tidemill_console::{Addresses, Deps};
+use std::time::Duration;
 use tidemill_contracts::paths;
 use tidemill_dataset::Table;
-use tidemill_registry::Registry;
-use tidemill_telemetry::{Metrics, Recent};
 use tidemill_testkit::eventually;
 use tidemill_tests::Rig;
 use tidemill_tests::messages::{self, BEGIN};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tidemill_tests::pages;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -81,20 +77,9 @@ async fn fill(rig: &Rig, count: i64) -> Result<()> {
     validation.stop().await
 }
 
-async fn get(address: SocketAddr, path: &str) -> Result<(Vec<u8>, Duration)> {
-    let began = Instant::now();
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    ensure!(answer.starts_with(b"HTTP/1.0 200"), "{path}: {}", String::from_utf8_lossy(&answer));
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").context("an answer without a body")?;
-    Ok((answer.split_off(end + 4), began.elapsed()))
-}
-
 /// A console over so many rows.
 struct Served {
-    address: SocketAddr,
+    host: String,
     stop: CancellationToken,
     console: JoinHandle<tidemill_console::Result<()>>,
     _rig: Rig,
@@ -104,28 +89,10 @@ impl Served {
     async fn over(count: i64) -> Result<Self> {
         let rig = Rig::start().await?;
         fill(&rig, count).await?;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
-        let nowhere = "http://127.0.0.1:9".to_owned();
-        let deps = Deps {
-            bus: rig.nats.bus().await?,
-            storage: rig.store.storage().clone(),
-            spec: rig.spec.clone(),
-            registry: Registry::open(&rig.bus).await?,
-            addresses: Addresses {
-                feature: nowhere.clone(),
-                training: nowhere.clone(),
-                evaluation: nowhere.clone(),
-                monitoring: nowhere,
-            },
-            traces_url: String::new(),
-            metrics: Metrics::new(),
-            recent: Recent::default(),
-            listener,
-        };
         let stop = CancellationToken::new();
-        let console = tokio::spawn(tidemill_console::run(deps, stop.clone()));
-        Ok(Self { address, stop, console, _rig: rig })
+        let (bus, storage) = (rig.nats.bus().await?, rig.store.storage());
+        let (host, console) = pages::console(bus, storage, &rig.spec, stop.clone()).await?;
+        Ok(Self { host, stop, console, _rig: rig })
     }
 
     async fn end(self) -> Result<()> {
@@ -140,11 +107,12 @@ async fn compared(path: &str, both: [&Served; 2]) -> Result<[Cost; 2]> {
     let mut took = [Vec::with_capacity(ASKED), Vec::with_capacity(ASKED)];
     for round in 0..=ASKED {
         for (at, served) in both.iter().enumerate() {
-            let (body, time) = get(served.address, path).await?;
+            let answer = http::get(&served.host, path).await;
+            ensure!(answer.status == 200, "{path}: {}", answer.text());
             // The first answer reads what is new; the others are what a person sees.
             if round > 0 {
-                costs[at].bytes = body.len();
-                took[at].push(time);
+                costs[at].bytes = answer.body.len();
+                took[at].push(answer.took);
             }
         }
     }

@@ -5,6 +5,15 @@
 mod console;
 mod features;
 mod flights;
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "the tests of the console need more of it"
+)]
+#[path = "../../services/tidemill/tests/console/http.rs"]
+mod http;
 mod ingestion;
 mod intake_costs;
 mod lineage;

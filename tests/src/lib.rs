@@ -6,6 +6,7 @@ pub mod audit;
 pub mod books;
 pub mod halts;
 pub mod messages;
+pub mod pages;
 pub mod python;
 pub mod rig;
 

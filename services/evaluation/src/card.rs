@@ -50,7 +50,7 @@ pub fn render(spec: &Spec, card: &Scorecard) -> Markup {
                 (data(card))
                 (comparisons(card))
                 (calibration(card))
-                (slices(&card.slices))
+                (slices(spec, &card.slices))
                 (leaks(spec, card))
                 (twins(card))
                 (insides(card))
@@ -200,7 +200,9 @@ fn calibration(card: &Scorecard) -> Markup {
     }
 }
 
-fn slices(all: &[Slice]) -> Markup {
+fn slices(spec: &Spec, all: &[Slice]) -> Markup {
+    let masks = spec.slice_masks();
+    let has_masked = all.iter().any(|slice| masks.covers(&slice.feature));
     html! {
         h2 { "By slices" }
         @if all.is_empty() {
@@ -220,6 +222,7 @@ fn slices(all: &[Slice]) -> Markup {
                     }
                 }
             }
+            @if has_masked { p.dim { "Values of personal features are masked; those that look alike then are numbered." } }
             @if all.len() > SHOWN { p.dim { (all.len() - SHOWN) " more in the scorecard." } }
         }
     }

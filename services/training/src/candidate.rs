@@ -3,6 +3,7 @@
 use crate::Context;
 use crate::bundle::{Parts, assemble};
 use crate::domain::fit::{BASELINES, final_params, fit_baseline, fit_before, fitted_rows, references, reloaded};
+use crate::domain::personal::Personal;
 use crate::domain::record::{Chosen, RunRecord, TrialOutcome, TrialRecord, WindowRows, best};
 use crate::domain::rows::Rows;
 use crate::domain::windows::Windows;
@@ -38,13 +39,16 @@ pub(crate) async fn finish(
     let (learner, seed, until) = (trial.learner.clone(), run.seed, windows.valid_until);
     let (held, windows, with) = (Arc::clone(rows), *windows, params.clone());
     let distribution = score.scores.clone();
+    let personal = personal(context, run)?;
     let (parts, importance, fitted_on) = blocking(move || {
-        let fitted = fit_before(&held, until, &learner, &with, seed)?;
+        let mut fitted = fit_before(&held, until, &learner, &with, seed)?;
+        let mut importance = fitted.model.importance();
+        personal.hide_values(&mut importance);
+        personal.hide_in(&mut fitted.model);
         let (files, model) = reloaded(&fitted.model)?;
-        let mut references = references(&held, until);
+        let mut references = personal.hidden(references(&held, until));
         references.push(distribution);
-        let examples = held.between(windows.valid_from, until).sample(EXAMPLES)?;
-        let importance = fitted.model.importance();
+        let examples = personal.without_values(held.between(windows.valid_from, until).sample(EXAMPLES)?)?;
         Ok((Parts { files, model, examples, references }, importance, fitted_rows(&held, until)?))
     })
     .await?;
@@ -81,15 +85,26 @@ pub(crate) async fn finish(
     Ok(())
 }
 
+fn personal(context: &Context, run: &RunRecord) -> Result<Personal, TrainingError> {
+    let set = run.training_set.as_ref().ok_or_else(|| TrainingError::NoRun(run.cycle.clone()))?;
+    Ok(Personal::new(context.spec.feature_masks(), &set.digest))
+}
+
 async fn baselines(
     context: &Context,
     run: &mut RunRecord,
     rows: &Arc<Rows>,
     until: Millis,
 ) -> Result<(), TrainingError> {
+    let personal = personal(context, run)?;
     for name in BASELINES {
-        let (held, keys, seed) = (Arc::clone(rows), run.rates_by.clone(), run.seed);
-        let files = blocking(move || Ok(fit_baseline(&held, until, name, &keys, seed)?.model.save()?)).await?;
+        let (held, keys, seed, personal) = (Arc::clone(rows), run.rates_by.clone(), run.seed, personal.clone());
+        let fit = move || {
+            let mut model = fit_baseline(&held, until, name, &keys, seed)?.model;
+            personal.hide_in(&mut model);
+            Ok(model.save()?)
+        };
+        let files = blocking(fit).await?;
         let folder = baseline_folder(&run.project, &run.cycle, name);
         for (file, content) in files {
             context.storage.put(&format!("{folder}/{file}"), content).await?;

@@ -151,9 +151,12 @@ async fn leaks(
     let began = Instant::now();
     let (checked, rules) = (Arc::clone(rows), context.spec.train.leak_checks.clone());
     let mut found = blocking(move || feature_leaks(&checked, &rules)).await?;
-    let blocking_ones: Vec<String> = found.iter().map(|finding| finding.verdict.clone()).collect();
     let rules = &context.spec.train.leak_checks;
     found.extend(audit_leaks(&context.storage, &set.path, &audit_columns(context), windows.valid_until, rules).await?);
+    let masks = context.spec.training_masks(names::ENTITY_PREFIX, names::OUTCOME_PREFIX);
+    found.iter_mut().for_each(|finding| finding.mask(&masks));
+    let of_features = found.iter().filter(|finding| finding.role == ColumnRole::Feature);
+    let blocking_ones: Vec<String> = of_features.map(|finding| finding.verdict.clone()).collect();
     for finding in &found {
         info!(cycle = run.cycle, "leak check: {}", finding.verdict);
     }

@@ -1,11 +1,10 @@
 //! Many commits in bounded memory.
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use std::sync::Arc;
+
+mod commits;
+
+use commits::report;
 use tidemill_explore::{Merged, Spans};
-use tidemill_quality::{QualityReport, QualityScore, Tally};
-use tidemill_stats::TableProfile;
 use tidemill_stats::random::Random;
-use tidemill_types::Millis;
 
 #[test]
 fn everything_is_kept_in_few_spans_in_whatever_order_it_comes() {
@@ -30,20 +29,7 @@ fn everything_is_kept_in_few_spans_in_whatever_order_it_comes() {
 fn what_is_kept_does_not_grow_with_the_number_of_commits() {
     let mut merged = Merged::default();
     for version in 1..=1_000 {
-        let values: ArrayRef = Arc::new(Int64Array::from_iter_values(10 * version..10 * version + 10));
-        merged.add(QualityReport {
-            raw_version: version,
-            checked: 10,
-            quarantined: 0,
-            held: None,
-            blocked: None,
-            rules: vec![],
-            tally: Tally::default(),
-            freshness: None,
-            score: QualityScore { total: Some((version % 100) as f64), ..QualityScore::default() },
-            newest_known_at: Some(Millis(version * 86_400_000)),
-            profile: TableProfile::of(&RecordBatch::try_from_iter([("value", values)]).unwrap()).unwrap(),
-        });
+        merged.add(report(version));
     }
     assert_eq!((merged.commits, merged.profile.rows), (1_000, 10_000));
     let over_time = merged.over_time().unwrap();

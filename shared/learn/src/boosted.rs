@@ -182,6 +182,10 @@ impl BoostedModel {
         &self.transform
     }
 
+    pub(crate) fn pseudonymise(&mut self, salt: &str, is_personal: &dyn Fn(&str) -> bool) {
+        self.transform.pseudonymise(salt, is_personal);
+    }
+
     pub(crate) fn save(&self) -> Result<ModelFiles> {
         let encode = |format| self.trees.encode(format).map_err(engine);
         Ok(vec![

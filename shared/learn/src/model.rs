@@ -91,6 +91,17 @@ impl Model {
         }
     }
 
+    /// Keeps pseudonyms, made with a salt, in the place of the categories of some columns: no file of the model tells
+    /// what they are. It predicts as before.
+    pub fn pseudonymise(&mut self, salt: &str, is_personal: &dyn Fn(&str) -> bool) {
+        match self {
+            Self::Majority(_) => {}
+            Self::RateTable(model) => model.pseudonymise(salt, is_personal),
+            Self::Logistic(model) => model.transform.pseudonymise(salt, is_personal),
+            Self::Boosted(model) => model.pseudonymise(salt, is_personal),
+        }
+    }
+
     /// The model as files: names and contents. Equal models give equal bytes.
     ///
     /// # Errors

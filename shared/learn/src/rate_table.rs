@@ -8,13 +8,14 @@ use crate::error::{Error, Result};
 use crate::learner::{FitReport, FittedModel, Learner, TrainData};
 use crate::model::Model;
 use crate::params::{ParamReader, Params};
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use tidemill_transform::{Column, FeatureKind, FeatureSpec, features_of, read_column};
+use tidemill_types::pseudonym;
 
 /// Learner `rate_table`; parameters `keys` (columns, coarsest first), `smoothing` (rows, default 20).
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,9 @@ pub struct RateTableModel {
     overall: f64,
     /// Per level, the rate of each combination of values.
     levels: Vec<Rates>,
+    /// Columns whose values go by pseudonyms, with the salt of those.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    salts: BTreeMap<String, String>,
 }
 
 /// Printed in sorted order, so that equal models give equal bytes.
@@ -49,7 +53,7 @@ impl From<Rates> for BTreeMap<String, f64> {
 
 impl RateTableModel {
     pub(crate) fn predict(&self, batch: &RecordBatch) -> Result<Vec<f64>> {
-        let keys = KeyColumns::read(batch, &self.keys)?;
+        let keys = KeyColumns::read(batch, &self.keys)?.under(&self.keys, &self.salts);
         let mut key = String::new();
         Ok((0..batch.num_rows()).map(|row| self.lookup(&keys, row, &mut key)).collect())
     }
@@ -63,6 +67,27 @@ impl RateTableModel {
             rate = *found;
         }
         rate
+    }
+
+    pub(crate) fn pseudonymise(&mut self, salt: &str, is_personal: &dyn Fn(&str) -> bool) {
+        let new = |key: &FeatureSpec| is_personal(&key.name) && !self.salts.contains_key(&key.name);
+        let chosen: Vec<bool> = self.keys.iter().map(new).collect();
+        let names: Vec<&str> = self.keys.iter().map(|key| key.name.as_str()).collect();
+        let renamed = |key: String| {
+            let values = values_of(&key).into_iter().zip(names.iter().zip(&chosen));
+            values.fold(String::new(), |mut made, (value, (name, chosen))| {
+                match value {
+                    Some(value) if *chosen => push(&mut made, Some(&pseudonym(salt, name, &value))),
+                    value => push(&mut made, value.as_deref()),
+                }
+                made
+            })
+        };
+        for rates in &mut self.levels {
+            rates.0 = std::mem::take(&mut rates.0).into_iter().map(|(key, rate)| (renamed(key), rate)).collect();
+        }
+        let chosen = names.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
+        self.salts.extend(chosen.map(|(name, _)| ((*name).to_owned(), salt.to_owned())));
     }
 
     /// Columns looked up, coarsest first.
@@ -122,7 +147,10 @@ impl Learner for RateTable {
             rounds: None,
             valid_log_loss: None,
         };
-        Ok(FittedModel { model: Model::RateTable(RateTableModel { keys, overall, levels }), report })
+        Ok(FittedModel {
+            model: Model::RateTable(RateTableModel { keys, overall, levels, salts: BTreeMap::new() }),
+            report,
+        })
     }
 }
 
@@ -138,7 +166,7 @@ fn key_column(features: &[FeatureSpec], name: String) -> Result<FeatureSpec> {
 }
 
 /// Key columns as text.
-struct KeyColumns(Vec<arrow::array::StringArray>);
+struct KeyColumns(Vec<StringArray>);
 
 impl KeyColumns {
     fn read(batch: &RecordBatch, keys: &[FeatureSpec]) -> Result<Self> {
@@ -154,28 +182,64 @@ impl KeyColumns {
         Ok(Self(keys.iter().enumerate().map(text).collect::<Result<_>>()?))
     }
 
-    /// Adds one value to a key. Texts are escaped, so that values never run into each other; null differs from
-    /// every text.
+    /// The columns by the names that a table with such salts knows.
+    fn under(self, keys: &[FeatureSpec], salts: &BTreeMap<String, String>) -> Self {
+        let column = |(key, texts): (&FeatureSpec, StringArray)| match salts.get(&key.name) {
+            Some(salt) => texts.iter().map(|text| Some(pseudonym(salt, &key.name, text?))).collect(),
+            None => texts,
+        };
+        Self(keys.iter().zip(self.0).map(column).collect())
+    }
+
+    /// Adds one value to a key.
     fn append(&self, level: usize, row: usize, key: &mut String) {
         let column = &self.0[level];
-        if column.is_null(row) {
-            key.push_str("|\\0");
-            return;
+        push(key, column.is_valid(row).then(|| column.value(row)));
+    }
+}
+
+/// Adds one value to a key. Texts are escaped, so that values never run into each other; null differs from every text.
+fn push(key: &mut String, value: Option<&str>) {
+    let Some(value) = value else {
+        key.push_str("|\\0");
+        return;
+    };
+    key.push('|');
+    for c in value.chars() {
+        if c == '|' || c == '\\' {
+            key.push('\\');
         }
-        key.push('|');
-        for c in column.value(row).chars() {
-            if c == '|' || c == '\\' {
-                key.push('\\');
+        key.push(c);
+    }
+}
+
+/// The values that were pushed to a key.
+fn values_of(key: &str) -> Vec<Option<String>> {
+    let mut values: Vec<Option<String>> = Vec::new();
+    let mut chars = key.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '|' => values.push(Some(String::new())),
+            '\\' => match (chars.next(), values.last_mut()) {
+                // No text has it escaped, so it is the mark of null.
+                (Some('0'), Some(last)) => *last = None,
+                (Some(c), Some(Some(text))) => text.push(c),
+                _ => {}
+            },
+            c => {
+                if let Some(Some(text)) = values.last_mut() {
+                    text.push(c);
+                }
             }
-            key.push(c);
         }
     }
+    values
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, Int64Array};
     use std::sync::Arc;
     use tidemill_transform::Split;
 
@@ -201,6 +265,24 @@ mod tests {
         }
         let loaded = Model::load(&fitted.model.save().unwrap()).unwrap();
         assert_eq!(loaded.predict(&asked).unwrap(), fitted.model.predict(&asked).unwrap());
+    }
+
+    #[test]
+    fn pseudonyms_stand_for_values_and_no_row_is_rated_otherwise() {
+        let rows = [(Some("U|\\A0"), 6), (Some("\\0"), 6), (None, 7), (Some(""), 6), (Some("AA"), 6)];
+        let train = batch(&rows);
+        let split = Split::all_training(5).unwrap();
+        let data =
+            TrainData { batch: &train, labels: &[true, true, false, false, true], rows: split.train(), valid: None };
+        let params: Params = serde_json::from_str(r#"{"keys": ["carrier", "hour"], "smoothing": 1}"#).unwrap();
+        let plain = RateTable.fit(&data, &params, 0).unwrap().model;
+        let mut hidden = plain.clone();
+        hidden.pseudonymise("salt", &|column| column == "carrier");
+        let stored = hidden.save().unwrap();
+        assert!(!String::from_utf8_lossy(&stored[0].1).contains("AA"));
+        assert!(String::from_utf8_lossy(&stored[0].1).contains("|6\""), "hours are nobody's");
+        let asked = batch(&[rows.as_slice(), &[(Some("ZZ"), 6), (None, 6), (Some("AA"), 9)]].concat());
+        assert_eq!(Model::load(&stored).unwrap().predict(&asked).unwrap(), plain.predict(&asked).unwrap());
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod words;
 pub use class::{Declaration, PiiClass};
 pub use error::{PrivacyError, Unclassified};
 pub use ids::{IdKind, kinds as id_kinds};
-pub use mask::{HIDDEN, Masks, Sensitive, mask};
+pub use mask::{HIDDEN, Masks, Sensitive, mask, numbered};
 pub use rows::{LOOKED_AT, rows_of};
 pub use score::THRESHOLD;
 pub use sensitive::{Attribute, attribute};

@@ -39,6 +39,21 @@ pub fn mask(class: PiiClass, text: &str) -> String {
     }
 }
 
+/// The name of the `count`th value that a mask makes alike; the first goes without a number.
+#[must_use]
+pub fn numbered(masked: &str, count: usize) -> String {
+    if count < 2 { masked.to_owned() } else { format!("{masked} ({count})") }
+}
+
+/// What [`numbered`] made the name of.
+fn without_number(text: &str) -> &str {
+    let number = |rest: &str| rest.strip_suffix(')').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    match text.rsplit_once(" (") {
+        Some((masked, rest)) if masked.contains(HIDDEN) && number(rest) => masked,
+        _ => text,
+    }
+}
+
 fn ending(text: &str, count: usize) -> String {
     let digits: Vec<char> = text.chars().filter(char::is_ascii_digit).collect();
     if digits.len() < 2 * count {
@@ -88,6 +103,42 @@ impl Masks {
     #[must_use]
     pub fn text(&self, column: &str, text: &str) -> String {
         self.class(column).map_or_else(|| text.to_owned(), |class| mask(class, text))
+    }
+
+    /// Values of one column as they may be shown beside each other: those that a mask makes alike are numbered in the order
+    /// in which they come, so that each stays one of its own. Masked again they tell no more, and keep their numbers.
+    #[must_use]
+    pub fn texts<'a>(&self, column: &str, values: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let values = values.into_iter();
+        let Some(class) = self.class(column) else { return values.map(str::to_owned).collect() };
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        let shown = |value: &str| {
+            let masked = mask(class, without_number(value));
+            let count = seen.entry(masked.clone()).or_default();
+            *count += 1;
+            numbered(&masked, *count)
+        };
+        values.map(shown).collect()
+    }
+
+    /// Names that are made of a column and one of its values, `column=value`, as they may be shown beside each other. The
+    /// names of what has no value (`column=__missing__`) stay.
+    #[must_use]
+    pub fn pairs<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let names: Vec<&str> = names.into_iter().collect();
+        let mut shown: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        for column in self.columns() {
+            let value = |name: &&'a str| {
+                let value = name.strip_prefix(column)?.strip_prefix('=')?;
+                (!value.starts_with("__")).then_some(value)
+            };
+            let at = names.iter().enumerate().filter_map(|(at, name)| Some((at, value(name)?)));
+            let (places, values): (Vec<usize>, Vec<&str>) = at.unzip();
+            for (at, masked) in places.into_iter().zip(self.texts(column, values)) {
+                shown[at] = format!("{column}={masked}");
+            }
+        }
+        shown
     }
 
     /// Names of the masked columns.
@@ -207,6 +258,19 @@ mod tests {
         assert_eq!(rows, json!([{"mail": "a***@***.com", "born": "***", "n": 1}, {"mail": null, "n": 2}, "***"]));
         assert_eq!(masks.line(r#"{"mail":"anna@example.com"}"#), r#"{"mail":"a***@***.com"}"#);
         assert_eq!((masks.line("no row"), Masks::default().line("no row")), ("***".to_owned(), "no row".to_owned()));
+    }
+
+    #[test]
+    fn values_beside_each_other_stay_apart() {
+        let masks: Masks = [("name".to_owned(), PiiClass::PersonName)].into_iter().collect();
+        let shown = masks.texts("name", ["Anna", "Berta", "Alma", "Bo", "A***", "Cy"]);
+        assert_eq!(shown, ["A***", "B***", "A*** (2)", "***", "A*** (3)", "*** (2)"]);
+        assert_eq!(masks.texts("name", shown.iter().map(String::as_str)), shown, "what is masked stays");
+        assert_eq!(masks.texts("name", ["*** Anna (2)"]), ["****"], "what only looks masked is masked");
+        assert_eq!(masks.texts("town", ["Anna", "Anna"]), ["Anna", "Anna"]);
+        let named = ["name=Anna", "name", "name=__missing__", "named=Anna", "name=Alma", "town=Anna"];
+        let shown = masks.pairs(named);
+        assert_eq!(shown, ["name=A***", "name", "name=__missing__", "named=Anna", "name=A*** (2)", "town=Anna"]);
     }
 
     #[test]

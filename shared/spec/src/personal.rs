@@ -33,6 +33,11 @@ impl Source {
 }
 
 impl Column {
+    /// Its class, where the project calls it personal.
+    fn class(&self) -> Option<Declaration> {
+        self.pii?.class().map(Declaration::Class)
+    }
+
     /// What reasons for refusals may tell of the values: nothing of those that the project calls personal or sensitive.
     #[must_use]
     pub fn values(&self) -> Values {
@@ -62,26 +67,63 @@ impl Spec {
         Masks::declared(&self.feature_declarations())
     }
 
+    /// The features whose values are masked where quality is told by them. A feature of personal columns that all are
+    /// declared an attribute which law protects (`sensitive: true`) is named: `evaluate.slices` asks how the model
+    /// treats those groups, and nobody could tell from names without a meaning.
+    #[must_use]
+    pub fn slice_masks(&self) -> Masks {
+        let is_protected = |feature: &str| {
+            let definition = self.features.define.get(feature);
+            definition.is_some_and(|definition| self.personal_columns(definition).all(|column| column.sensitive))
+        };
+        self.feature_masks().of(|feature| !is_protected(feature))
+    }
+
+    /// What is masked of a training set: features, and the columns of entity and outcome that stand beside them under
+    /// these prefixes.
+    #[must_use]
+    pub fn training_masks(&self, entity: &str, outcome: &str) -> Masks {
+        let beside = [(entity, &self.features.entity.source), (outcome, &self.features.label.source)];
+        let mut masks = self.feature_masks();
+        for (prefix, source) in beside {
+            let declared = self.sources.get(source).map(Source::declarations).unwrap_or_default();
+            let named = |(name, said): (String, Declaration)| Some((format!("{prefix}{name}"), said.class()?));
+            masks.extend(declared.into_iter().filter_map(named).collect());
+        }
+        masks
+    }
+
+    fn column(&self, source: &SourceName, column: &str) -> Option<&Column> {
+        let column = self.sources.get(source)?.columns.get(column)?;
+        column.class().is_some().then_some(column)
+    }
+
     fn class(&self, source: &SourceName, column: &str) -> Option<Declaration> {
-        let said = self.sources.get(source)?.columns.get(column)?.pii?;
-        said.class().map(Declaration::Class)
+        self.column(source, column)?.class()
     }
 
     /// The class of the values that a feature passes on.
     fn passed_on(&self, definition: &Definition) -> Option<Declaration> {
-        let (expr, kind) = (definition.expr().trim(), definition.kind());
-        let read = columns_of(expr).unwrap_or_default();
-        let mut passed = read.iter().filter(|name| kind == FeatureKind::Category || expr == name.as_str());
-        passed.find_map(|name| self.of_name(name, kind))
+        self.personal_columns(definition).find_map(Column::class)
     }
 
-    /// The class of what a name in an expression stands for: a column of the entity, or an output of an operator.
-    fn of_name(&self, name: &str, kind: FeatureKind) -> Option<Declaration> {
+    /// The personal columns whose values a feature passes on.
+    fn personal_columns(&self, definition: &Definition) -> impl Iterator<Item = &Column> {
+        let (expr, kind) = (definition.expr().trim().to_owned(), definition.kind());
+        let read = columns_of(&expr).unwrap_or_default();
+        let passed = read.into_iter().filter(move |name| kind == FeatureKind::Category || expr == *name);
+        passed.flat_map(move |name| self.of_name(&name, kind))
+    }
+
+    /// The personal ones of the columns that a name in an expression stands for: a column of the entity, or those behind
+    /// an output of an operator.
+    fn of_name(&self, name: &str, kind: FeatureKind) -> Vec<&Column> {
         let operator =
             name.split_once('.').and_then(|(input, output)| Some((self.features.inputs.get(input)?, output)));
-        let Some((input, output)) = operator else { return self.class(&self.features.entity.source, name) };
-        let read = values_of(input, output, kind);
-        read.iter().find_map(|column| self.class(&input.from, column))
+        let Some((input, output)) = operator else {
+            return self.column(&self.features.entity.source, name).into_iter().collect();
+        };
+        values_of(input, output, kind).iter().filter_map(|column| self.column(&input.from, column)).collect()
     }
 }
 
@@ -140,6 +182,23 @@ mod tests {
         let masked: Vec<&str> = masks.columns().collect();
         assert_eq!(masked, ["before", "bill_length_mm", "initial", "most", "penguin", "species"]);
         assert_eq!(masks.class("before"), Some(PiiClass::PersonName));
+    }
+
+    #[test]
+    fn groups_that_law_protects_are_named_where_quality_is_told_by_them() {
+        let text = PROJECT
+            .replace("species: {type: string}", "species: {type: string, pii: birth_date, sensitive: true}")
+            .replace("island: {type: string}", "island: {type: string, pii: address}")
+            .replace(
+                "    island: {expr: island",
+                "    both: {expr: \"concat(species, island)\", kind: category}\n    island: {expr: island",
+            );
+        let spec = Spec::parse(&text).unwrap_or_else(|e| panic!("{e}"));
+        let names = |masks: &Masks| masks.columns().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(names(&spec.feature_masks()), ["both", "island", "species"]);
+        assert_eq!(names(&spec.slice_masks()), ["both", "island"], "a part of it is no protected group");
+        let beside = names(&spec.training_masks("entity.", "outcome."));
+        assert!(["entity.island", "entity.species", "species"].iter().all(|name| beside.contains(&(*name).to_owned())));
     }
 
     #[test]

@@ -114,6 +114,49 @@ fn a_family_of_quiet_features_rarely_alarms() {
     assert!(verdicts[0].drifted && verdicts[0].actionable && !verdicts[1].drifted);
 }
 
+/// Names in the order of which a hash knows nothing, some rare, some on one side only, with gaps.
+fn people(n: usize, from: usize, seed: u64) -> ArrayRef {
+    let mut random = Random(seed);
+    let mut person = || {
+        let at = random.bits() as usize % 40;
+        // The first are frequent, the last ones rare.
+        (at > 0).then(|| format!("SECRET-{}", from + at * at / 40))
+    };
+    Arc::new((0..n).map(|_| person()).collect::<StringArray>())
+}
+
+#[test]
+fn pseudonyms_change_no_figure_and_tell_no_name() {
+    for (from, seed) in [(0, 1), (0, 2), (3, 3), (90, 4)] {
+        let plain = Reference::of("doctor", &people(5_000, 0, 10 + seed)).unwrap();
+        let hidden = plain.clone().pseudonymous("salt");
+        let stored = serde_json::to_string(&hidden).unwrap();
+        assert!(!stored.contains("SECRET") && hidden.is_pseudonymous() && !plain.is_pseudonymous(), "{stored}");
+        let hidden: Reference = serde_json::from_str(&stored).unwrap();
+        assert_eq!(hidden.clone().pseudonymous("other"), hidden, "once is enough");
+        let window = people(700, from, 20 + seed);
+        let (before, after) = (plain.compare(&window).unwrap(), hidden.compare(&window).unwrap());
+        assert!(!serde_json::to_string(&after).unwrap().contains("SECRET"));
+        let figures = |drift: &tidemill_stats::FeatureDrift| {
+            let distribution = drift.distribution.clone().unwrap();
+            let numbers = [drift.psi, drift.psi_critical, drift.p_value, drift.statistic, drift.null_share];
+            let counts = (distribution.expected, distribution.actual, drift.new_categories.len());
+            (numbers.map(f64::to_bits), counts, drift.psi_band, drift.drifted, drift.rows)
+        };
+        assert_eq!(figures(&before), figures(&after), "to the last bit");
+    }
+}
+
+#[test]
+fn references_of_before_there_were_pseudonyms_are_read() {
+    let stored = r#"{"name": "colour", "rows": 5, "missing": 1,
+        "shape": {"kind": "categorical", "counts": {"red": 3, "green": 1}, "rest": 0}}"#;
+    let reference: Reference = serde_json::from_str(stored).unwrap();
+    let drift = reference.compare(&colours(100, &["red", "blue"], 1)).unwrap();
+    assert_eq!((reference.is_pseudonymous(), &drift.new_categories[..]), (false, &["blue".to_owned()][..]));
+    assert!(!serde_json::to_string(&reference).unwrap().contains("salt"), "and written as they were");
+}
+
 #[test]
 fn bad_columns_are_refused() {
     let reference = Reference::of("x", &normal(500, 0.0, 1)).unwrap();

@@ -6,6 +6,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use tidemill_types::pseudonym;
 
 /// What a feature column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,12 @@ pub struct FeatureSpec {
     pub name: String,
     /// What it holds.
     pub kind: FeatureKind,
+}
+
+/// The name under which a fitted table knows a category: itself, or its pseudonym where the table has a salt.
+#[must_use]
+pub fn known_as<'a>(salt: Option<&str>, column: &str, category: &'a str) -> Cow<'a, str> {
+    salt.map_or(Cow::Borrowed(category), |salt| Cow::Owned(pseudonym(salt, column, category)))
 }
 
 /// One column, read as its kind. Nulls stay nulls.

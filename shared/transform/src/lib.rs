@@ -34,7 +34,7 @@ mod target_encoding;
 mod tree_matrix;
 mod view;
 
-pub use column::{Column, FeatureKind, FeatureSpec, features_of, read_column};
+pub use column::{Column, FeatureKind, FeatureSpec, features_of, known_as, read_column};
 pub use error::{Error, Result};
 pub use linear_matrix::{LinearMatrix, LinearOptions};
 pub use matrix::{Matrix, MatrixF32, MatrixF64};

@@ -3,13 +3,14 @@
 //! Numbers as scikit-learn's `SimpleImputer(strategy = "median", add_indicator = True)` then `StandardScaler()`;
 //! categories as [`crate::one_hot`] says. A column that is constant in training is 0 everywhere.
 
-use crate::column::{Column, FeatureSpec, features_of, read_column};
+use crate::column::{Column, FeatureSpec, features_of, known_as, read_column};
 use crate::error::{Error, Result};
 use crate::matrix::MatrixF64;
 use crate::one_hot::OneHot;
 use crate::view::FitView;
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
+use tidemill_types::pseudonym;
 
 /// Options of [`LinearMatrix::fit`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct LinearMatrix {
 struct LinearColumn {
     input: FeatureSpec,
     encoding: Encoding,
+    /// Set where the encoding goes by pseudonyms of the categories.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    salt: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,11 +109,11 @@ impl Encoding {
         Self::Number { median, scaler: Scaler::fit(&imputed), indicator }
     }
 
-    fn write(&self, column: &Column, at: usize, matrix: &mut MatrixF64) {
+    fn write(&self, column: &Column, (salt, name): (Option<&str>, &str), at: usize, matrix: &mut MatrixF64) {
         match (self, column) {
             (Self::OneHot(one_hot), Column::Category(texts)) => {
                 for (row, text) in texts.iter().enumerate() {
-                    if let Some(slot) = one_hot.slot(text) {
+                    if let Some(slot) = one_hot.slot(text.map(|text| known_as(salt, name, text)).as_deref()) {
                         matrix.set(row, at + slot, 1.0);
                     }
                 }
@@ -156,7 +160,7 @@ impl LinearMatrix {
         }
         let fit_one = |(at, input): (usize, FeatureSpec)| {
             let encoding = Encoding::fit(&read_column(view.batch(), &input, at)?, options);
-            Ok(LinearColumn { input, encoding })
+            Ok(LinearColumn { input, encoding, salt: None })
         };
         let columns = features_of(view.batch())?.into_iter().enumerate().map(fit_one).collect::<Result<_>>()?;
         Ok(Self { columns })
@@ -170,10 +174,22 @@ impl LinearMatrix {
         let mut matrix = MatrixF64::filled(batch.num_rows(), self.width(), 0.0);
         let mut at = 0;
         for (position, fitted) in self.columns.iter().enumerate() {
-            fitted.encoding.write(&read_column(batch, &fitted.input, position)?, at, &mut matrix);
+            let names = (fitted.salt.as_deref(), fitted.input.name.as_str());
+            fitted.encoding.write(&read_column(batch, &fitted.input, position)?, names, at, &mut matrix);
             at += fitted.encoding.width();
         }
         Ok(matrix)
+    }
+
+    /// Keeps pseudonyms in the place of the categories of some columns. Rows give the same matrix as before; of the
+    /// output columns, those of such categories are named by the pseudonyms.
+    pub fn pseudonymise(&mut self, salt: &str, is_personal: &dyn Fn(&str) -> bool) {
+        for column in self.columns.iter_mut().filter(|column| is_personal(&column.input.name)) {
+            if let (Encoding::OneHot(one_hot), None) = (&mut column.encoding, &column.salt) {
+                one_hot.rename(|category| pseudonym(salt, &column.input.name, category));
+                column.salt = Some(salt.to_owned());
+            }
+        }
     }
 
     /// Number of output columns.
@@ -239,5 +255,12 @@ mod tests {
         assert!(matrix.values().iter().all(|value| value.is_finite()));
         let saved = serde_json::to_string(&fitted).unwrap();
         assert_eq!(serde_json::from_str::<LinearMatrix>(&saved).unwrap(), fitted);
+
+        let mut hidden = fitted.clone();
+        hidden.pseudonymise("salt", &|column| column == "text");
+        let saved = serde_json::to_string(&hidden).unwrap();
+        assert!(!saved.contains("\"a\"") && !hidden.output_names().contains(&"text=a".to_owned()));
+        let loaded: LinearMatrix = serde_json::from_str(&saved).unwrap();
+        assert_eq!(loaded.apply(&column(1e9)).unwrap(), matrix, "the pseudonyms set the columns that the values set");
     }
 }

@@ -64,6 +64,13 @@ impl OneHot {
         Saved { kept, rare, missing: texts.null_count() > 0 }.into()
     }
 
+    /// Gives the categories other names; the columns they set stay.
+    pub(crate) fn rename(&mut self, name: impl Fn(&str) -> String) {
+        self.slots =
+            std::mem::take(&mut self.slots).into_iter().map(|(category, slot)| (name(&category), slot)).collect();
+        self.kept.iter_mut().for_each(|category| *category = name(category));
+    }
+
     /// Number of output columns.
     pub(crate) fn width(&self) -> usize {
         self.kept.len() + usize::from(self.other.is_some()) + usize::from(self.missing.is_some())

@@ -23,6 +23,13 @@ pub(crate) struct TargetTable {
 #[serde(from = "BTreeMap<String, f64>", into = "BTreeMap<String, f64>")]
 pub(crate) struct Lookup(pub(crate) HashMap<String, f64>);
 
+impl Lookup {
+    /// Gives the categories other names.
+    pub(crate) fn rename(&mut self, name: impl Fn(&str) -> String) {
+        self.0 = std::mem::take(&mut self.0).into_iter().map(|(category, value)| (name(&category), value)).collect();
+    }
+}
+
 impl From<BTreeMap<String, f64>> for Lookup {
     fn from(sorted: BTreeMap<String, f64>) -> Self {
         Self(sorted.into_iter().collect())
@@ -100,6 +107,11 @@ impl TargetTable {
         let encoded = codes.iter().enumerate().map(encode).collect();
         let rates = ids.into_iter().map(|(name, id)| (name.to_owned(), category_totals[id].rate(prior, smoothing)));
         (Self { prior, rates: Lookup(rates.collect()) }, encoded)
+    }
+
+    /// The rates themselves.
+    pub(crate) fn lookup_mut(&mut self) -> &mut Lookup {
+        &mut self.rates
     }
 
     /// Value for a row that was not trained on; the prior for a category that was not seen.

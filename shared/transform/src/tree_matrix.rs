@@ -1,6 +1,6 @@
 //! The matrix that tree learners read: numbers as they are, missing as NaN, categories as numbers.
 
-use crate::column::{Column, FeatureKind, FeatureSpec, features_of, read_column};
+use crate::column::{Column, FeatureKind, FeatureSpec, features_of, known_as, read_column};
 use crate::error::{Error, Result};
 use crate::matrix::MatrixF32;
 use crate::target_encoding::{Lookup, TargetTable};
@@ -9,6 +9,7 @@ use arrow::array::StringArray;
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use tidemill_types::pseudonym;
 
 /// How categories become numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ struct TreeColumn {
     input: FeatureSpec,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     table: Option<CategoryTable>,
+    /// Set where the table goes by pseudonyms of the categories.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    salt: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,7 +97,7 @@ impl TreeMatrix {
                     None
                 }
             };
-            columns.push(TreeColumn { input, table });
+            columns.push(TreeColumn { input, table, salt: None });
         }
         Ok((Self { columns }, matrix))
     }
@@ -107,12 +111,27 @@ impl TreeMatrix {
         for (at, fitted) in self.columns.iter().enumerate() {
             match (read_column(batch, &fitted.input, at)?, &fitted.table) {
                 (Column::Category(texts), Some(table)) => {
-                    matrix.set_column(at, texts.iter().map(|text| cell(text.map(|text| table.get(text)))));
+                    let name = &fitted.input.name;
+                    let value = |text: &str| table.get(&known_as(fitted.salt.as_deref(), name, text));
+                    matrix.set_column(at, texts.iter().map(|text| cell(text.map(value))));
                 }
                 (numbers, _) => matrix.set_column(at, (0..numbers.len()).map(|row| cell(numbers.number(row)))),
             }
         }
         Ok(matrix)
+    }
+
+    /// Keeps pseudonyms in the place of the categories of some columns. Rows give the same matrix as before.
+    pub fn pseudonymise(&mut self, salt: &str, is_personal: &dyn Fn(&str) -> bool) {
+        for column in self.columns.iter_mut().filter(|column| is_personal(&column.input.name)) {
+            let lookup = match (&mut column.table, &column.salt) {
+                (Some(CategoryTable::Ordinal(codes)), None) => codes,
+                (Some(CategoryTable::Target(table)), None) => table.lookup_mut(),
+                _ => continue,
+            };
+            lookup.rename(|category| pseudonym(salt, &column.input.name, category));
+            column.salt = Some(salt.to_owned());
+        }
     }
 
     /// Input columns, in order; the output columns have the same names.
@@ -214,5 +233,22 @@ mod tests {
         }
         assert!(check(CategoryEncoding::Target { smoothing: -1.0, folds: 5 }).is_err());
         assert!(check(CategoryEncoding::Target { smoothing: 1.0, folds: 1 }).is_err());
+    }
+
+    #[test]
+    fn pseudonyms_stand_for_categories_and_no_row_is_read_otherwise() {
+        for encoding in [CategoryEncoding::Ordinal, CategoryEncoding::default()] {
+            let (plain, _) = fit(encoding);
+            let mut hidden = plain.clone();
+            hidden.pseudonymise("salt", &|column| column == "text");
+            hidden.pseudonymise("salt", &|column| column == "text");
+            let stored = serde_json::to_string(&hidden).unwrap();
+            assert!(!stored.contains("\"x\"") && !stored.contains("\"y\""), "{stored}");
+            let loaded: TreeMatrix = serde_json::from_str(&stored).unwrap();
+            assert_eq!(
+                format!("{:?}", loaded.apply(&batch()).unwrap()),
+                format!("{:?}", plain.apply(&batch()).unwrap())
+            );
+        }
     }
 }

@@ -7,14 +7,18 @@ use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidemill_metrics::{Estimate, auc_interval, mean, wilson};
+use tidemill_privacy::Masks;
 use tidemill_stats::hypothesis::{benjamini_hochberg, welch_t};
+
+/// Stands for a missing value.
+const NULL: &str = "∅";
 
 /// One value of one feature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     /// The feature.
     pub feature: String,
-    /// Its value; `∅` for null.
+    /// Its value, masked where that is personal; `∅` for null.
     pub value: String,
     /// Rows.
     pub rows: u64,
@@ -31,7 +35,7 @@ pub struct Slice {
 }
 
 /// Slices with at least `min_support` rows, by feature, largest first. Flags hold the false-discovery rate `fdr`
-/// over all of them together.
+/// over all of them together. Values of masked features are named as masks show them.
 ///
 /// # Errors
 /// A feature is missing.
@@ -40,8 +44,8 @@ pub(crate) fn slices(
     by: &[String],
     scores: &[f64],
     labels: &[bool],
-    min_support: u64,
-    fdr: f64,
+    (min_support, fdr): (u64, f64),
+    masks: &Masks,
 ) -> Result<Vec<Slice>, EvaluationError> {
     let biases: Vec<f64> = labels.iter().zip(scores).map(|(l, s)| f64::from(u8::from(*l)) - s).collect();
     let mut found = Vec::new();
@@ -52,13 +56,14 @@ pub(crate) fn slices(
         let texts = texts.as_string::<i32>();
         let mut rows_of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for row in 0..texts.len() {
-            let value = if texts.is_null(row) { "∅" } else { texts.value(row) };
+            let value = if texts.is_null(row) { NULL } else { texts.value(row) };
             rows_of.entry(value).or_default().push(row);
         }
         let mut kept: Vec<_> =
             rows_of.into_iter().filter(|(_, rows)| rows.len() as u64 >= min_support.max(2)).collect();
         kept.sort_by_key(|(value, rows)| (std::cmp::Reverse(rows.len()), *value));
-        for (value, rows) in kept {
+        let shown = names(feature, kept.iter().map(|(value, _)| *value), masks);
+        for ((_, rows), value) in kept.into_iter().zip(shown) {
             found.push(slice(feature, value, &rows, scores, labels, &biases)?);
         }
     }
@@ -70,10 +75,17 @@ pub(crate) fn slices(
     Ok(found)
 }
 
+/// The values of a feature as they may be shown. That there is none is nobody's secret.
+fn names<'a>(feature: &str, values: impl Iterator<Item = &'a str> + Clone, masks: &Masks) -> Vec<String> {
+    let mut shown = masks.texts(feature, values.clone().filter(|value| *value != NULL)).into_iter();
+    let name = |value: &str| if value == NULL { Some(NULL.to_owned()) } else { shown.next() };
+    values.filter_map(name).collect()
+}
+
 /// One slice; its q-value is still the plain p-value.
 fn slice(
     feature: &str,
-    value: &str,
+    value: String,
     rows: &[usize],
     scores: &[f64],
     labels: &[bool],
@@ -88,7 +100,7 @@ fn slice(
     let positives = own_labels.iter().filter(|label| **label).count();
     Ok(Slice {
         feature: feature.to_owned(),
-        value: value.to_owned(),
+        value,
         rows: rows.len() as u64,
         prevalence: wilson(positives as u64, rows.len() as u64)?,
         // Undefined for a single class.
@@ -123,10 +135,20 @@ mod tests {
         let scores: Vec<f64> = (0..n).map(|i| 0.25 + 0.1 * noise(i)).collect();
         let carrier: StringArray = (0..n).map(name).collect();
         let features = RecordBatch::try_from_iter([("carrier", Arc::new(carrier) as ArrayRef)]).unwrap();
-        let found = slices(&features, &["carrier".into()], &scores, &labels, 50, 0.05).unwrap();
+        let by =
+            |feature: &str, masks: &Masks| slices(&features, &[feature.into()], &scores, &labels, (50, 0.05), masks);
+        let found = by("carrier", &Masks::default()).unwrap();
         assert!(found.iter().all(|s| s.value != "rare") && found.iter().any(|s| s.value == "∅"));
         let c = found.iter().find(|s| s.value == "C").unwrap();
         assert!(c.flagged && c.bias.low > 0.0, "{c:?}");
-        assert!(slices(&features, &["dest".into()], &scores, &labels, 50, 0.05).is_err());
+        assert!(by("dest", &Masks::default()).is_err());
+
+        let masks = [("carrier".to_owned(), tidemill_privacy::PiiClass::PersonName)].into_iter().collect();
+        let masked = by("carrier", &masks).unwrap();
+        let names: Vec<&str> = masked.iter().map(|s| s.value.as_str()).collect();
+        assert_eq!(names, ["***", "*** (2)", "*** (3)", "∅"], "each is still one of its own");
+        let unnamed =
+            |slices: &[Slice]| slices.iter().map(|s| Slice { value: String::new(), ..s.clone() }).collect::<Vec<_>>();
+        assert_eq!(unnamed(&masked), unnamed(&found), "and nothing else changes");
     }
 }

@@ -4,7 +4,7 @@ use crate::error::MonitoringError;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use serde::{Deserialize, Serialize};
 use tidemill_contracts::prediction_log;
-use tidemill_privacy::Masks;
+use tidemill_privacy::{HIDDEN, Masks, numbered};
 use tidemill_stats::{FeatureDrift, Reference, Verdict, family};
 
 /// Drift of one window.
@@ -56,7 +56,10 @@ pub fn compare(
     let mut score = None;
     for reference in references {
         let outcome = match column(batches, &reference.name)? {
-            Some(values) => reference.compare(&values).map(|drift| masked(drift, masks)).map_err(|e| e.to_string()),
+            Some(values) => {
+                let compared = reference.compare(&values);
+                compared.map(|drift| masked(drift, reference, masks)).map_err(|e| e.to_string())
+            }
             None => Err("the prediction log has no such column".to_owned()),
         };
         match outcome {
@@ -94,10 +97,12 @@ fn column(batches: &[RecordBatch], name: &str) -> Result<Option<ArrayRef>, Monit
     }
 }
 
-fn masked(mut drift: FeatureDrift, masks: &Masks) -> FeatureDrift {
-    let name = drift.name.clone();
-    if masks.covers(&name) {
-        drift.show_values(|value| masks.text(&name, value));
+fn masked(mut drift: FeatureDrift, reference: &Reference, masks: &Masks) -> FeatureDrift {
+    if reference.is_pseudonymous() {
+        // The comparison knows no value, and pseudonyms say nothing to anybody.
+        drift.show_values(|values| (1..=values.len()).map(|count| numbered(HIDDEN, count)).collect());
+    } else if masks.covers(&reference.name) {
+        drift.show_values(|values| masks.texts(&reference.name, values.iter().map(String::as_str)));
     }
     drift
 }
@@ -145,13 +150,24 @@ mod tests {
         let names = texts(["Anna Schmidt", "Berta Schmidt"]);
         let window = RecordBatch::try_from_iter([("doctor", Arc::clone(&names)), ("ward", names)]).unwrap();
         let masks = [("doctor".to_owned(), tidemill_privacy::PiiClass::PersonName)].into_iter().collect();
-        let drift = compare(&[window], &references, "m", 0.05, &masks).unwrap();
+        let windows = [window];
+        let drift = compare(&windows, &references, "m", 0.05, &masks).unwrap();
         let of = |name: &str| drift.features.iter().find(|v| v.drift.name == name).unwrap().drift.clone();
         assert_eq!(
             (&of("doctor").new_categories[..], &of("ward").new_categories[..]),
             (&["B***".to_owned()][..], &["Berta Schmidt".to_owned()][..])
         );
         assert!(!serde_json::to_string(&of("doctor")).unwrap().contains("Schmidt"));
+
+        // As training keeps them today: the same figures, and no name at all.
+        let [doctor, _] = references;
+        let hidden = compare(&windows, &[doctor.pseudonymous("salt")], "m", 0.05, &masks).unwrap();
+        let found = &hidden.features[0].drift;
+        assert_eq!((found.psi, found.p_value, found.rows), (of("doctor").psi, of("doctor").p_value, 1_000));
+        assert_eq!(found.new_categories, ["***"]);
+        let cells = found.distribution.clone().unwrap();
+        assert_eq!(cells.cells, ["***", "*** (2)", "other"]);
+        assert_eq!((cells.expected, cells.actual), (vec![500, 500, 0, 0], vec![500, 0, 500, 0]));
     }
 
     #[test]

@@ -9,6 +9,9 @@ mod http;
 mod known_faults;
 mod letters;
 mod masks;
+#[expect(unreachable_pub, reason = "the test tiers export it from their library")]
+#[path = "../../../../tests/src/pages.rs"]
+mod pages;
 mod personal;
 mod place;
 mod profiles;

@@ -1,5 +1,6 @@
 //! A bus, a store, ingestion and validation of one small project, and the program under test beside them.
 
+use crate::pages;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -98,28 +99,10 @@ impl Place {
 
     /// Starts the console; no other service answers it. Gives where its pages are.
     pub(crate) async fn start_console(&mut self) -> String {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = listener.local_addr().unwrap().to_string();
         let bus = self.nats.bus().await.unwrap();
-        let nowhere = "http://127.0.0.1:9".to_owned();
-        let deps = tidemill_console::Deps {
-            registry: tidemill_registry::Registry::open(&bus).await.unwrap(),
-            bus,
-            storage: self.store.storage().clone(),
-            spec: Arc::clone(&self.spec),
-            addresses: tidemill_console::Addresses {
-                feature: nowhere.clone(),
-                training: nowhere.clone(),
-                evaluation: nowhere.clone(),
-                monitoring: nowhere,
-            },
-            traces_url: String::new(),
-            metrics: Metrics::new(),
-            recent: tidemill_telemetry::Recent::default(),
-            listener,
-        };
-        let stop = self.stop.clone();
-        self.roles.push(tokio::spawn(async move { tidemill_console::run(deps, stop).await.unwrap() }));
+        let console = pages::console(bus, self.store.storage(), &self.spec, self.stop.clone());
+        let (host, console) = console.await.unwrap();
+        self.roles.push(tokio::spawn(async move { console.await.unwrap().unwrap() }));
         host
     }
 

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Float64Type};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidemill_metrics::{Estimate, auc_interval, wilson};
+use tidemill_privacy::Masks;
 use tidemill_spec::LeakChecks;
 
 /// Rows behind an AUC at most, evenly spaced; the interval tells what that costs.
@@ -59,6 +60,21 @@ pub struct LeakFinding {
     pub support: u64,
     /// The finding in one sentence.
     pub verdict: String,
+}
+
+impl LeakFinding {
+    /// Masks the value that it names, where that is personal.
+    pub(crate) fn mask(&mut self, masks: &Masks) {
+        let Some(value) = self.of.as_ref().filter(|_| masks.covers(&self.column)) else { return };
+        let shown = masks.text(&self.column, value);
+        self.verdict = self.verdict.replacen(&named(&self.column, value), &named(&self.column, &shown), 1);
+        self.of = Some(shown);
+    }
+}
+
+/// What a finding on one value is about.
+fn named(column: &str, value: &str) -> String {
+    format!("{column} = '{value}'")
 }
 
 /// Judges one column against the labels of the same rows.
@@ -165,7 +181,7 @@ impl Judge<'_> {
         if !all_positive && !all_negative {
             return Ok(None);
         }
-        let what = of.map_or_else(|| format!("{} is null", self.name), |value| format!("{} = '{value}'", self.name));
+        let what = of.map_or_else(|| format!("{} is null", self.name), |value| named(self.name, value));
         let verdict = format!("{what}: {:.1}% positive of {rows} rows: {}", 100.0 * share.value, self.consequence());
         Ok(Some(self.finding(kind, of, share, rows, verdict)))
     }
@@ -265,6 +281,18 @@ mod tests {
         let found = check(ColumnRole::Outcome, Arc::new(status.collect::<StringArray>()));
         let pure: Vec<_> = found.iter().filter_map(|f| f.of.as_deref()).collect();
         assert!(pure.contains(&"cancelled") && pure.contains(&"landed") && !pure.contains(&"unknown"), "{pure:?}");
+    }
+
+    #[test]
+    fn the_value_of_a_personal_column_is_named_masked() {
+        let doctor = labels().into_iter().map(|l| Some(if l { "SECRET-1" } else { "SECRET-2" }));
+        let mut found = check(ColumnRole::Feature, Arc::new(doctor.collect::<StringArray>()));
+        let rows: Vec<u64> = found.iter().map(|f| f.support).collect();
+        let masks = [("c".to_owned(), tidemill_privacy::PiiClass::PersonName)].into_iter().collect();
+        found.iter_mut().for_each(|finding| finding.mask(&masks));
+        let told = serde_json::to_string(&found).unwrap();
+        assert!(told.contains("c = 'S***': 100.0% positive of 400 rows") && !told.contains("SECRET"), "{told}");
+        assert_eq!(found.iter().map(|f| f.support).collect::<Vec<_>>(), rows);
     }
 
     #[test]

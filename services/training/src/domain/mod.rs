@@ -2,6 +2,7 @@
 
 pub(crate) mod fit;
 pub(crate) mod leaks;
+pub(crate) mod personal;
 pub(crate) mod quality;
 pub(crate) mod record;
 pub(crate) mod rows;

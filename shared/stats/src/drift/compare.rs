@@ -1,6 +1,6 @@
 //! One window of one feature against its reference.
 
-use super::reference::{Reference, Shape, bin_counts, category_counts, sorted_values, without_infinities};
+use super::reference::{Reference, Shape, bin_counts, category_counts, pseudonyms, sorted_values, without_infinities};
 use crate::distance::{self, PsiBand};
 use crate::hypothesis::{self, KsMethod};
 use crate::values::{self, Kind};
@@ -15,6 +15,8 @@ const FULL_EDGES: usize = 9;
 const LEAST_EXPECTED: f64 = 5.0;
 /// Categories that a distribution names.
 const SHOWN: usize = 14;
+/// Name of the cell of all other categories.
+const OTHERS: &str = "other";
 /// Level of the single-feature decision.
 const ALPHA: f64 = 0.05;
 
@@ -64,10 +66,15 @@ pub struct FeatureDrift {
 }
 
 impl FeatureDrift {
-    /// Shows values as `shown` says: new categories, and the names of the cells.
-    pub fn show_values(&mut self, shown: impl Fn(&str) -> String) {
-        let cells = self.distribution.iter_mut().flat_map(|distribution| &mut distribution.cells);
-        self.new_categories.iter_mut().chain(cells).for_each(|value| *value = shown(value));
+    /// Shows values as `shown` says, which gets those that stand beside each other: new categories, then the names of
+    /// the cells. The cell of all other categories names none.
+    pub fn show_values(&mut self, shown: impl Fn(&[String]) -> Vec<String>) {
+        self.new_categories = shown(&self.new_categories);
+        if let Some(distribution) = &mut self.distribution {
+            let others = distribution.cells.pop_if(|last| last == OTHERS);
+            distribution.cells = shown(&distribution.cells);
+            distribution.cells.extend(others);
+        }
     }
 }
 
@@ -108,8 +115,12 @@ impl Reference {
                 let missing = rows - sorted.len() as u64;
                 (missing, self.numeric(edges, counts, sample, &sorted, missing)?)
             }
-            Shape::Categorical { counts, rest } if matches!(kind, Kind::Text | Kind::Boolean) => {
+            Shape::Categorical { counts, rest, salt } if matches!(kind, Kind::Text | Kind::Boolean) => {
                 let (present, now) = category_counts(current)?;
+                let now = match salt {
+                    Some(salt) => pseudonyms(salt, &self.name, now),
+                    None => now,
+                };
                 (rows - present, self.categorical(counts, *rest, &now, rows - present)?)
             }
             _ => {
@@ -193,8 +204,11 @@ impl Reference {
         let new_categories =
             if rest == 0 { unknown.map(|(category, _)| category.clone()).take(20).collect() } else { Vec::new() };
         let distribution = Distribution::of_values(counts, now, [(rest, unknown_rows), (self.missing, missing)]);
-        let named = counts.iter().map(|(category, count)| (*count, now.get(category).copied().unwrap_or(0)));
-        let cells = named.chain([(rest, unknown_rows), (self.missing, missing)]);
+        let count_now = |category: &String| now.get(category).copied().unwrap_or(0);
+        let mut named: Vec<(u64, u64)> = counts.iter().map(|(category, count)| (*count, count_now(category))).collect();
+        // By the counts, not by the names: sums round alike whatever the categories are called.
+        named.sort_unstable();
+        let cells = named.into_iter().chain([(rest, unknown_rows), (self.missing, missing)]);
         let (expected, actual) = pooled(cells, self.rows, rows);
         let chi = hypothesis::chi_square_test(&expected, &actual)?;
         let (statistic, p_value) = (chi.statistic, chi.p);
@@ -213,11 +227,11 @@ impl Distribution {
     fn of_values(counts: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>, others: [(u64, u64); 2]) -> Self {
         let pair = |value: &String, count: u64| (count, now.get(value).copied().unwrap_or(0));
         let mut named: Vec<(&String, (u64, u64))> = counts.iter().map(|(v, c)| (v, pair(v, *c))).collect();
-        named.sort_by_key(|(_, (a, b))| std::cmp::Reverse((*a).max(*b)));
+        named.sort_by_key(|(_, (a, b))| std::cmp::Reverse(((*a).max(*b), *a, *b)));
         let rare = named.split_off(named.len().min(SHOWN));
         let rare = rare.iter().fold(others[0], |sum, (_, (a, b))| (sum.0 + a, sum.1 + b));
         let mut cells: Vec<String> = named.iter().map(|(value, _)| (*value).clone()).collect();
-        cells.push("other".to_owned());
+        cells.push(OTHERS.to_owned());
         let counted = named.iter().map(|(_, pair)| *pair).chain([rare, others[1]]);
         let (expected, actual) = counted.unzip();
         Self { cells, expected, actual }

@@ -5,6 +5,7 @@ use crate::{Error, Result};
 use arrow::array::{Array, ArrayRef, Float64Array};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use tidemill_types::pseudonym;
 
 /// Bins of a numeric reference.
 const DECILES: usize = 10;
@@ -46,6 +47,10 @@ pub enum Shape {
         counts: BTreeMap<String, u64>,
         /// Rows of all other categories.
         rest: u64,
+        /// Set where the categories go by pseudonyms, which are made with it: the feature is personal. Absent also in
+        /// bundles of versions that knew no pseudonyms.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        salt: Option<String>,
     },
 }
 
@@ -66,11 +71,33 @@ impl Reference {
         Ok(Self { name: name.to_owned(), rows, missing: rows - present, shape })
     }
 
+    /// The reference with pseudonyms in the place of its categories. It is compared as before, to the last bit; numbers
+    /// have none, since they are compared by their order.
+    #[must_use]
+    pub fn pseudonymous(mut self, with: &str) -> Self {
+        if let Shape::Categorical { counts, salt: salt @ None, .. } = &mut self.shape {
+            *counts = pseudonyms(with, &self.name, std::mem::take(counts));
+            *salt = Some(with.to_owned());
+        }
+        self
+    }
+
+    /// Whether its categories go by pseudonyms.
+    #[must_use]
+    pub fn is_pseudonymous(&self) -> bool {
+        matches!(self.shape, Shape::Categorical { salt: Some(_), .. })
+    }
+
     /// Share of rows that were null or NaN.
     #[must_use]
     pub fn null_share(&self) -> f64 {
         self.missing as f64 / self.rows as f64
     }
+}
+
+/// Rows per pseudonym of a category.
+pub(crate) fn pseudonyms(salt: &str, name: &str, counts: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    counts.into_iter().map(|(category, count)| (pseudonym(salt, name, &category), count)).collect()
 }
 
 /// The values that take part in a comparison, ascending; infinite ones belong to the outer bins.
@@ -143,5 +170,5 @@ fn categorical(array: &ArrayRef) -> Result<(u64, Shape)> {
     ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let rest = ranked.iter().skip(CATEGORIES).map(|(_, count)| count).sum();
     ranked.truncate(CATEGORIES);
-    Ok((present, Shape::Categorical { counts: ranked.into_iter().collect(), rest }))
+    Ok((present, Shape::Categorical { counts: ranked.into_iter().collect(), rest, salt: None }))
 }

@@ -124,6 +124,7 @@ impl FeaturePage {
                 pairs.push(("Most frequent", html! { (most.as_deref().unwrap_or(format::ABSENT)) }));
                 pairs.push(("Rows of values not drawn", html! { (format::count(*rest)) }));
             }
+            Values::Withheld => pairs.push(("Values", html! { "personal, not shown" })),
         }
         facts(&pairs)
     }
@@ -206,6 +207,7 @@ fn distribution(name: &str, statistics: &Statistics) -> Markup {
                 top.iter().map(|(name, count)| Bar { name, value: *count as f64, interval: None }).collect();
             bar_chart(Labels { title: "Most frequent values", x: name, y: "rows" }, &bars)
         }
+        Values::Withheld => html! { p.muted { "Personal, not shown." } },
     }
 }
 

@@ -269,5 +269,6 @@ fn picture(name: &str, statistics: &Statistics) -> Markup {
     match &statistics.values {
         Values::Numeric { edges, counts, .. } => mini_histogram(name, edges, counts),
         Values::Categorical { top, .. } => mini_bars(name, &top.iter().map(|(_, count)| *count).collect::<Vec<_>>()),
+        Values::Withheld => html! { "personal, not shown" },
     }
 }

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use tidemill_privacy::{HIDDEN, Masks, numbered};
 use tidemill_stats::drift::{Reference, Shape};
 
 /// Categories that are named.
@@ -46,6 +47,8 @@ pub(crate) enum Values {
         /// Rows of all others.
         rest: u64,
     },
+    /// Numbers of persons, of which nothing is told.
+    Withheld,
 }
 
 /// Statistics by feature, of the training of a model. A bundle never changes, so they are worked out once.
@@ -62,18 +65,39 @@ pub(crate) async fn statistics(app: &App, model: &str) -> Result<BTreeMap<String
         let all: BTreeMap<String, Statistics> = references.iter().map(|r| (r.name.clone(), of(r))).collect();
         serde_json::to_value(all).map_err(damaged)
     });
-    BTreeMap::deserialize(&*made.await?).map_err(damaged)
+    let all: BTreeMap<String, Statistics> = BTreeMap::deserialize(&*made.await?).map_err(damaged)?;
+    let masks = app.spec.feature_masks();
+    Ok(all.into_iter().map(|(name, found)| (name.clone(), masked(&name, found, &masks))).collect())
+}
+
+/// Statistics as they may be shown.
+fn masked(name: &str, mut found: Statistics, masks: &Masks) -> Statistics {
+    if !masks.covers(name) {
+        return found;
+    }
+    match &mut found.values {
+        Values::Categorical { top, .. } => {
+            let shown = masks.texts(name, top.iter().map(|(value, _)| value.as_str()));
+            top.iter_mut().zip(shown).for_each(|((value, _), shown)| *value = shown);
+        }
+        values => *values = Values::Withheld,
+    }
+    found
 }
 
 fn of(reference: &Reference) -> Statistics {
     let values = match &reference.shape {
         Shape::Numeric { sample, .. } => numeric(sample),
-        Shape::Categorical { counts, rest } => {
+        Shape::Categorical { counts, rest, salt } => {
             let mut top: Vec<(String, u64)> = counts.iter().map(|(name, count)| (name.clone(), *count)).collect();
             top.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
             let left: u64 = top.iter().skip(NAMED).map(|(_, count)| count).sum();
             let distinct = top.len();
             top.truncate(NAMED);
+            if salt.is_some() {
+                // Pseudonyms say nothing to anybody.
+                top.iter_mut().enumerate().for_each(|(at, (name, _))| *name = numbered(HIDDEN, at + 1));
+            }
             Values::Categorical { distinct, top, rest: rest + left }
         }
     };
@@ -105,6 +129,21 @@ fn numeric(sample: &[f64]) -> Values {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn of_personal_features_counts_are_told_and_no_value() {
+        let texts: arrow::array::ArrayRef =
+            std::sync::Arc::new(arrow::array::StringArray::from(vec!["SECRET-1", "SECRET-2"]));
+        let masks = [("who".to_owned(), tidemill_privacy::PiiClass::PersonName)].into_iter().collect();
+        let of_before = Reference::of("who", &texts).unwrap();
+        for (reference, first) in [(of_before.clone().pseudonymous("salt"), "***"), (of_before, "S***")] {
+            let shown = masked("who", of(&reference), &masks);
+            let Values::Categorical { distinct, top, .. } = &shown.values else { unreachable!() };
+            assert_eq!((*distinct, &top[0], &top[1].0), (2, &(first.to_owned(), 1), &format!("{first} (2)")));
+        }
+        let born = Statistics { rows: 2, null_share: 0.0, values: numeric(&[1_950.0, 1_960.0]) };
+        assert!(matches!(masked("who", born, &masks).values, Values::Withheld));
+    }
 
     #[test]
     fn a_sample_is_told_in_a_few_numbers() {

@@ -148,12 +148,13 @@ fn within_instants(args: &ProfileArgs, at: Option<Millis>) -> bool {
 }
 
 #[cfg(test)]
+#[path = "../../../../../shared/explore/tests/commits/mod.rs"]
+mod commits;
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use clap::Parser;
-    use std::sync::Arc;
-    use tidemill_quality::{QualityScore, Tally};
     use tidemill_storage::S3Options;
 
     #[derive(Parser)]
@@ -166,27 +167,9 @@ mod tests {
         Line::try_parse_from(std::iter::once("profile").chain(line.split(' '))).unwrap().args
     }
 
-    /// Commit `version` has ten rows with values from `10 · version` on, known in day `version`.
     async fn put(storage: &Storage, version: i64) {
-        let values: ArrayRef = Arc::new(Int64Array::from_iter_values(10 * version..10 * version + 10));
-        let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..10).map(|i| format!("n{}", i % 2))));
-        let batch = RecordBatch::try_from_iter([("value", values), ("name", names)]).unwrap();
-        let score = QualityScore { total: Some(90.0 + version as f64), ..QualityScore::default() };
-        let report = QualityReport {
-            raw_version: version,
-            checked: 10,
-            quarantined: 0,
-            held: None,
-            blocked: None,
-            rules: vec![],
-            tally: Tally::default(),
-            freshness: None,
-            score,
-            newest_known_at: Some(Millis(version * 86_400_000)),
-            profile: TableProfile::of(&batch).unwrap(),
-        };
         let path = paths::profile(&"p".parse().unwrap(), &"s".parse().unwrap(), version);
-        storage.put(&path, serde_json::to_vec(&report).unwrap()).await.unwrap();
+        storage.put(&path, serde_json::to_vec(&commits::report(version)).unwrap()).await.unwrap();
     }
 
     #[tokio::test]
