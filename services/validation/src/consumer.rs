@@ -99,6 +99,8 @@ struct Follower<'a> {
     proved: Option<u64>,
     /// Whether the quarantine covers what the clean table says of it.
     mended: bool,
+    /// Version of the clean table with which its rows were made anew, as the stored profiles tell.
+    generation: u64,
 }
 
 async fn follow(deps: &Deps, source: &SourceName, stop: &CancellationToken) -> Result<(), ValidationError> {
@@ -148,6 +150,7 @@ impl<'a> Follower<'a> {
             app_id,
             proved: None,
             mended: false,
+            generation: crate::reports::generation(storage, project, source).await?,
         })
     }
 

@@ -26,6 +26,7 @@ impl Follower<'_> {
         let versions = &pass.versions;
         let rows = self.rows(versions, &pass.after, &pass.done).await?;
         let raw_version = signed(pass.until);
+        let first = versions.first().map_or(raw_version, |version| signed(version.version)).min(raw_version);
         if rows.num_rows() == 0 && versions.iter().any(|version| !version.files.is_empty()) {
             // All of them are covered already: only where to read on is noted.
             return self.note(clean, &pass.notes(&self.app_id)).await;
@@ -52,7 +53,7 @@ impl Follower<'_> {
         metadata.insert(SET_ASIDE_KEY.to_owned(), serde_json::to_string(&aside).unwrap_or_default());
         self.decided.add(&cleaned);
         self.decided.note(&mut metadata);
-        let profile = self.reports().write(&verdict, &rows, raw_version, watermark).await?;
+        let profile = self.reports().write(&verdict, &rows, (first, raw_version), watermark).await?;
         let accepted = (verdict.accepted.num_rows() > 0).then(|| verdict.accepted.clone());
         let notes = pass.notes(&self.app_id);
         let committed = self
@@ -87,10 +88,17 @@ impl Follower<'_> {
         aside: &Snapshot,
     ) -> Result<(), ValidationError> {
         let began = Instant::now();
-        let history =
-            History { raw: (&self.raw, raw), clean: (&self.clean, clean), quarantine: (&self.quarantine, aside) };
+        // The store may have lost versions of the table, and then their numbers come again.
+        let generation = clean.version().max(self.generation) + 1;
+        let history = History {
+            declared: self.declared,
+            raw: (&self.raw, raw),
+            clean: (&self.clean, clean),
+            quarantine: (&self.quarantine, aside),
+        };
         let anew = Anew::made(history, &self.cleaner, &self.rules).await?;
         let (app_id, done) = (self.app_id.clone(), raw.version());
+        self.generation = generation;
         self.reports().write_anew(&anew.parts, done).await?;
         let aside = serde_json::to_string(&self.noted_aside().await?).unwrap_or_default();
         let metadata = BTreeMap::from([(SET_ASIDE_KEY.to_owned(), aside)]);
@@ -104,9 +112,16 @@ impl Follower<'_> {
     }
 
     fn reports(&self) -> Reports<'_> {
-        let Self { deps, source, declared, .. } = self;
+        let Self { deps, source, declared, generation, .. } = self;
         let rules = deps.spec.quality.get(source).map(Vec::as_slice).unwrap_or_default();
-        Reports { storage: &deps.storage, project: &deps.spec.project, source, declared, rules }
+        Reports {
+            storage: &deps.storage,
+            project: &deps.spec.project,
+            source,
+            declared,
+            rules,
+            generation: *generation,
+        }
     }
 
     async fn report(&self, verdict: &Verdict, version: u64, watermark: Option<i64>) -> Result<(), ValidationError> {
