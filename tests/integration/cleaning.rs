@@ -6,11 +6,13 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tidemill_contracts::groups::{GroupsName, living};
 use tidemill_contracts::paths;
 use tidemill_dataset::{ContentHash, Snapshot, Table};
 use tidemill_quality::QualityReport;
 use tidemill_quality::clean::{Told, digest, told};
 use tidemill_spec::Spec;
+use tidemill_stats::Groups;
 use tidemill_testkit::eventually;
 use tidemill_tests::messages::{self, Form, Messages};
 use tidemill_tests::{Audit, Published, Rig};
@@ -111,6 +113,19 @@ async fn settled(rig: &Rig, spec: &Spec) -> Result<Clean> {
     Clean::of(rig).await
 }
 
+/// Rows in the stored groups that count, object by object, each with its generation.
+async fn rows_by_window(rig: &Rig) -> Result<Vec<(u64, u64)>> {
+    let (storage, source) = (rig.store.storage(), messages::source()?);
+    let there = storage.list(&paths::groups(&rig.spec.project, &source)).await?;
+    let names = there.iter().filter_map(|one| Some((GroupsName::parse(&one.path)?, one.modified)));
+    let mut found = Vec::new();
+    for name in living(names).0 {
+        let groups = Groups::from_bytes(&storage.get(&name.path(&rig.spec.project, &source)).await?)?;
+        found.push((groups.whole()?.map_or(0, |whole| whole.rows), name.generation));
+    }
+    Ok(found)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn values_are_mended_before_rules_judge_them_and_history_follows_the_project_file() -> Result<()> {
     let rig = Rig::start().await?;
@@ -138,6 +153,7 @@ async fn values_are_mended_before_rules_judge_them_and_history_follows_the_proje
     assert_eq!(reports.len(), 1, "reports on values that are no longer there were left");
     let report = QualityReport::from_json(&rig.store.storage().get(&reports[0].path).await?)?;
     let column = report.profile.column("value").context("value")?;
+    assert_eq!(rows_by_window(&rig).await?, vec![(mended.now.num_rows(), mended.now.version())]);
     let nulls = mended.values().await?.values().filter(|(_, value)| value.is_none()).count();
     assert_eq!((report.profile.rows, column.nulls), (mended.now.num_rows(), nulls as u64));
     let of_history: Values = wanted(0..500)?.into_iter().filter(|(n, _)| values.contains_key(n)).collect();
@@ -149,6 +165,9 @@ async fn values_are_mended_before_rules_judge_them_and_history_follows_the_proje
     }
     publish(&mut published, 500..900).await?;
     let both = settled(&rig, &deciding).await?;
+    let stored = rows_by_window(&rig).await?;
+    assert_eq!(stored.iter().map(|(rows, _)| rows).sum::<u64>(), both.now.num_rows());
+    assert!(stored.iter().all(|(_, generation)| *generation == mended.now.version()), "{stored:?}");
     let new: Values = both.values().await?.into_iter().filter(|(n, _)| *n >= 500).collect();
     assert_eq!(new, wanted(500..900)?, "new rows are judged by their mended values");
     let did = both.told().await?;

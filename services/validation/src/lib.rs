@@ -14,6 +14,7 @@ mod lineage;
 mod memory;
 mod replay;
 mod reports;
+mod rollup;
 pub mod share;
 mod store;
 mod upkeep;

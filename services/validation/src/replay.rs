@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, HashSet};
 use tidemill_dataset::{Committed, Error as TableError, Rewriting, Snapshot, Table};
 use tidemill_quality::clean::{CLEANED_KEY, DECISIONS_KEY, digest, told};
 use tidemill_quality::{Cleaned, Cleaner, RuleResult, Rules, Tally, merge_cleaned};
-use tidemill_spec::Decision;
-use tidemill_stats::TableProfile;
+use tidemill_spec::{Decision, Source};
+use tidemill_stats::{Groups, TableProfile};
 use tidemill_types::{Millis, columns};
 
 /// Rows of a file that is made anew.
@@ -72,6 +72,7 @@ impl Decided {
 
 /// Tables of a source at versions that cover the same events.
 pub(crate) struct History<'a> {
+    pub(crate) declared: &'a Source,
     pub(crate) raw: (&'a Table, &'a Snapshot),
     pub(crate) clean: (&'a Table, Snapshot),
     pub(crate) quarantine: (&'a Table, &'a Snapshot),
@@ -79,6 +80,7 @@ pub(crate) struct History<'a> {
 
 /// The rows of a clean table, made anew and not yet in the place of the old ones.
 pub(crate) struct Anew<'a> {
+    declared: &'a Source,
     clean: &'a Table,
     writing: Rewriting<'a>,
     cleaned: Vec<Cleaned>,
@@ -90,6 +92,8 @@ pub(crate) struct Anew<'a> {
 pub(crate) struct Part {
     pub(crate) rows: u64,
     pub(crate) profile: TableProfile,
+    /// The same by time and segment.
+    pub(crate) groups: Groups,
     /// Results of the rules on single rows; the others judged when the rows came.
     pub(crate) results: Vec<RuleResult>,
     /// What the same rules count for the score.
@@ -100,14 +104,19 @@ pub(crate) struct Part {
 impl<'a> Anew<'a> {
     /// Makes the rows anew; they are those of the raw table that are not in quarantine.
     pub(crate) async fn made(history: History<'a>, cleaner: &Cleaner, rules: &Rules) -> Result<Self, ValidationError> {
-        let History { raw: (raw, raw_now), clean: (clean, clean_now), quarantine: (quarantine, quarantine_now) } =
-            history;
+        let History {
+            declared,
+            raw: (raw, raw_now),
+            clean: (clean, clean_now),
+            quarantine: (quarantine, quarantine_now),
+        } = history;
         let mut aside = HashSet::new();
         let mut scan = quarantine.scan(quarantine_now, Some(&[columns::EVENT_ID, columns::ROW]), None);
         while let Some(batch) = scan.next().await? {
             aside.extend(places(&batch)?.map(|(event, row)| (event.to_owned(), row)));
         }
-        let mut anew = Self { clean, writing: clean.rewriting(clean_now), cleaned: Vec::new(), parts: Vec::new() };
+        let writing = clean.rewriting(clean_now);
+        let mut anew = Self { declared, clean, writing, cleaned: Vec::new(), parts: Vec::new() };
         let (mut waiting, mut rows) = (Vec::new(), 0);
         let mut scan = raw.scan(raw_now, None, None);
         while let Some(batch) = scan.next().await? {
@@ -133,9 +142,11 @@ impl<'a> Anew<'a> {
         self.writing.add(&batches).await?;
         let rows = concat_batches(&self.clean.schema(), &batches)?;
         let verdict = rules.check_rows(&rows)?;
+        let (profile, groups) = Groups::of(&rows, &self.declared.event_time, &self.declared.segments)?;
         self.parts.push(Part {
             rows: rows.num_rows() as u64,
-            profile: TableProfile::of(&rows)?,
+            profile,
+            groups,
             results: verdict.results,
             tally: verdict.tally,
             newest_known_at: crate::consumer::newest(&rows),

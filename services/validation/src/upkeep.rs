@@ -1,6 +1,8 @@
-//! Keeps the files of the clean tables well-sized while they are filled, their rows in the order of event time.
+//! Keeps the files of the clean tables well-sized while they are filled, their rows in the order of event time, and the
+//! profiles by event time in few objects.
 
 use crate::error::ValidationError;
+use crate::rollup::RollUp;
 use crate::store::clean_table_path;
 use tidemill_dataset::{Table, Upkeep};
 use tidemill_spec::Spec;
@@ -8,7 +10,7 @@ use tidemill_storage::Storage;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Joins small files of every clean table now and then, until `stop`. Safe beside validation and beside another
+/// Joins small files of every clean table, and stored profiles, now and then, until `stop`. Safe beside validation and beside another
 /// process that does the same.
 ///
 /// # Errors
@@ -25,6 +27,7 @@ pub async fn upkeep(
         let table = Table::open_or_create(&storage, &path, &declared.table_schema()).await?;
         let table = table.sorted_by(&declared.event_time)?;
         tasks.spawn(async move { table.stay_compact(upkeep).await });
+        tasks.spawn(RollUp::new(&storage, &spec.project, source).stay_joined(upkeep.every));
     }
     stop.cancelled().await;
     tasks.shutdown().await;

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod commits;
+pub mod groups;
 pub mod headers;
 pub mod letters;
 pub mod paths;

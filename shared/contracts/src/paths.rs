@@ -32,6 +32,13 @@ pub fn profile(project: &ProjectName, source: &SourceName, raw_version: i64) -> 
     format!("{}/{raw_version:010}.json", profiles(project, source))
 }
 
+/// Folder of the profiles of a source by window of event time and by segment. Beside the others, so that who reads those
+/// does not come by these. Validation writes them.
+#[must_use]
+pub fn groups(project: &ProjectName, source: &SourceName) -> String {
+    format!("{}.groups", profiles(project, source))
+}
+
 /// Table of logged predictions. Monitoring writes it.
 #[must_use]
 pub fn predictions_table(project: &ProjectName, deployment: &DeploymentName) -> String {

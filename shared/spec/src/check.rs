@@ -262,6 +262,12 @@ fn check_source(found: &mut Problems, name: &SourceName, source: &Source) {
         let reserved = column.starts_with(columns::PREFIX) || column == "as_of";
         found.require(!reserved, &format!("{path}.columns.{column}"), "this name is reserved");
     }
+    for column in &source.segments {
+        found.name(&format!("{path}.segments"), "column", column, columns());
+    }
+    for (message, mend) in crate::segments::problems(source) {
+        found.add(format!("{path}.segments"), message, Some(mend));
+    }
     for (key, message) in crate::about::problems(source) {
         found.add(format!("{path}.{key}"), message, None);
     }

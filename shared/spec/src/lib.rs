@@ -21,6 +21,7 @@ mod personal;
 pub mod replay;
 mod retention;
 pub mod rule;
+mod segments;
 mod share;
 mod units;
 

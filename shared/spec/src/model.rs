@@ -156,6 +156,9 @@ pub struct Source {
     /// Where ingestion fetches rows; absent: producers publish them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Origin>,
+    /// Columns of few values by which rows are profiled apart, as well as by time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<String>,
     /// Declared columns; rows must have exactly these.
     pub columns: BTreeMap<String, Column>,
 }

@@ -8,6 +8,7 @@
 pub mod distance;
 pub mod drift;
 pub mod error;
+pub mod groups;
 pub mod hypothesis;
 pub mod profile;
 pub mod random;
@@ -21,6 +22,7 @@ mod values;
 
 pub use drift::{Distribution, FeatureDrift, Reference, Verdict, family};
 pub use error::{Error, Result};
+pub use groups::{Groups, Segment};
 pub use profile::{ColumnProfile, Reading, TableProfile};
 pub use sketch::{Distinct, Extreme, Extremes, Histogram, Moments, Quantiles, TopK};
 pub use values::{Kind, floats, millis, texts};

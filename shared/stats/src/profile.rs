@@ -200,11 +200,20 @@ impl TableProfile {
     /// # Errors
     /// A column whose values cannot be read (a decimal beyond `f64`, say).
     pub fn of(batch: &RecordBatch) -> Result<Self> {
+        Self::of_part(batch, 0)
+    }
+
+    /// Profile of one batch that is a part of something; parts that are like each other toss other coins when they begin
+    /// at other rows, so that their errors do not add up when they are merged.
+    ///
+    /// # Errors
+    /// A column whose values cannot be read.
+    pub fn of_part(batch: &RecordBatch, first_row: u64) -> Result<Self> {
         let schema = batch.schema_ref();
         let mut columns = Vec::with_capacity(batch.num_columns());
         for (field, array) in schema.fields().iter().zip(batch.columns()) {
             let mut column = ColumnProfile::new(field.name(), Kind::of(field.data_type()));
-            column.update(array)?;
+            column.read(array, Reading { first_row, ..Reading::default() })?;
             columns.push(column);
         }
         Ok(Self { rows: batch.num_rows() as u64, columns })

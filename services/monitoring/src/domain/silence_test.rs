@@ -28,6 +28,7 @@ fn sources(within: Option<i64>) -> BTreeMap<SourceName, Source> {
         access: None,
         licence: None,
         description: None,
+        segments: Vec::new(),
         columns: BTreeMap::new(),
     };
     BTreeMap::from([(name(), source)])

@@ -2,9 +2,11 @@
 //!
 //! A file is read once, without any instance. Of a table of an instance the profiles that validation stored with every
 //! commit are merged, so that any range of versions costs the same; what needs rows is worked out from a bounded number
-//! that is drawn from the newest version.
+//! that is drawn from the newest version. Ranges of event time and segments are merges as well, of what was stored by
+//! window and segment.
 
 mod file;
+mod ranged;
 mod shown;
 mod stored;
 
@@ -15,7 +17,8 @@ use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tidemill_explore::report::{self, Context};
-use tidemill_explore::{Exploration, Options, ScanOptions};
+use tidemill_explore::{Exploration, Options, Range, ScanOptions};
+use tidemill_stats::Segment;
 use tidemill_types::Millis;
 
 pub(super) const EXAMPLES: &str = "\
@@ -24,9 +27,12 @@ Examples:
   tidemill dataset profile rows.csv --report profile.html
   tidemill dataset profile credit.parquet --by default --values education=1,2,3,4
   tidemill dataset profile clean/flights/weather --since 2013-06-01 --until 2013-07-01
+  tidemill dataset profile clean/flights/weather --from 2013-01-01 --to 2013-02-01 --segment origin=JFK
 Files: .parquet, .csv, .jsonl or .ndjson, .arrow or .feather. Of a table the stored profiles are merged, and rows are
-drawn for relations, gaps and tests; with a range, in instants of knowledge or in versions of the raw table, profiles
-alone are looked at.";
+drawn for relations, gaps and tests; with a range, profiles alone are looked at. --since and --until mean instants of
+knowledge or versions of the raw table: which commits. --from and --to mean event time: which rows, in whole days (UTC),
+or in whole months or years where one commit brought many of them. Segments are kept for the columns that the project
+names under sources.*.segments.";
 
 /// What to profile, and how.
 #[derive(Debug, Args)]
@@ -65,6 +71,15 @@ pub(super) struct ProfileArgs {
     /// Of a table: commits before this instant, or up to this raw version.
     #[arg(long, value_name = "INSTANT|VERSION", value_parser = bound)]
     until: Option<Bound>,
+    /// Of a table: rows whose event time is from here on.
+    #[arg(long, value_name = "INSTANT", value_parser = super::instant, conflicts_with_all = ["since", "until"])]
+    from: Option<Millis>,
+    /// Of a table: rows whose event time is before this instant.
+    #[arg(long, value_name = "INSTANT", value_parser = super::instant, conflicts_with_all = ["since", "until"])]
+    to: Option<Millis>,
+    /// Of a table: rows with this value of a segment column, such as origin=JFK; (null): without, (others): rare ones.
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = one_segment, conflicts_with_all = ["since", "until"])]
+    segment: Option<(String, Segment)>,
 }
 
 /// One end of a range of commits.
@@ -78,6 +93,11 @@ pub(super) enum Bound {
 
 fn bound(text: &str) -> std::result::Result<Bound, String> {
     text.parse().map(Bound::Version).or_else(|_| super::instant(text).map(Bound::At))
+}
+
+fn one_segment(text: &str) -> std::result::Result<(String, Segment), String> {
+    let (column, value) = text.split_once('=').ok_or_else(|| format!("\"{text}\": expected COLUMN=VALUE"))?;
+    Ok((column.to_owned(), Segment::parse(value)))
 }
 
 fn documented(text: &str) -> std::result::Result<(String, Vec<String>), String> {
@@ -95,10 +115,9 @@ pub(super) async fn run(target: &Target, out: Output, args: ProfileArgs) -> Resu
         }
         true => stored::profile(target, &args).await?,
         false => {
-            if args.since.is_some() || args.until.is_some() {
-                return Err(Error::Usage(
-                    "--since and --until are for tables of an instance, not for files".to_owned(),
-                ));
+            if args.since.is_some() || args.until.is_some() || args.is_by_event_time() {
+                let text = "--since, --until, --from, --to and --segment are for tables of an instance, not for files";
+                return Err(Error::Usage(text.to_owned()));
             }
             let (scan, options) = (args.scan(), args.options());
             // Decoding and sorting keep a thread busy.
@@ -126,6 +145,14 @@ fn write(file: &Path, found: &Exploration, context: &Context) -> Result<()> {
 }
 
 impl ProfileArgs {
+    fn is_by_event_time(&self) -> bool {
+        self.from.is_some() || self.to.is_some() || self.segment.is_some()
+    }
+
+    fn range(&self) -> Range {
+        Range { from: self.from, to: self.to, segment: self.segment.clone() }
+    }
+
     fn scan(&self) -> ScanOptions {
         let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         ScanOptions { sample_rows: self.sample, seed: self.seed, threads: self.threads.unwrap_or(all) }
@@ -153,6 +180,10 @@ mod tests {
         assert_eq!(bound("12").unwrap(), Bound::Version(12));
         assert_eq!(bound("1970-01-02").unwrap(), Bound::At(Millis(86_400_000)));
         assert!(bound("soon").is_err());
+        let meter = |segment| ("meter".to_owned(), segment);
+        assert_eq!(one_segment("meter=a=b").unwrap(), meter(Segment::Value("a=b".to_owned())));
+        assert_eq!(one_segment("meter=(null)").unwrap(), meter(Segment::Null));
+        assert!(one_segment("meter").is_err());
         assert_eq!(documented("a=1, 2").unwrap(), ("a".to_owned(), vec!["1".to_owned(), "2".to_owned()]));
     }
 }

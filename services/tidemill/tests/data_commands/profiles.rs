@@ -70,3 +70,48 @@ async fn a_live_table_is_told_of_like_a_bare_file() {
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("TM1361"), "{wrong:?}");
     place.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_range_of_event_time_and_any_segment_is_told_of_without_reading_a_row() {
+    let spec = meters("").replace("    event_time: at\n", "    event_time: at\n    segments: [meter]\n");
+    let place = Place::start(&spec).await;
+    // Four thousand minutes from 2024-01-01 on, in commits that share days; the first hour comes last.
+    for (name, numbers) in [("a", 60..1_000), ("b", 1_000..1_500), ("c", 1_500..4_000), ("d", 0..60)] {
+        let rows: Vec<String> = numbers.map(|n| reading(n, (n % 100) as f64)).collect();
+        place.publish(&[(name, format!("[{}]", rows.join(",")))]).await;
+    }
+    let table = "clean/meters/readings";
+    let told = |line: &str| place.json(&format!("dataset profile {table} {line}"));
+    let number = |found: &Value, key: &str| {
+        let column = found["columns"].as_array().unwrap().iter().find(|column| column["name"] == "n").unwrap();
+        column[key].as_f64().unwrap()
+    };
+    let in_segment = |numbers: std::ops::Range<i64>| numbers.filter(|n| n % 7 == 3).count() as u64;
+    let cases = [
+        ("--from 2024-01-02 --to 2024-01-03", 1_440, 1_440.0, 2_879.0),
+        ("--to 2024-01-02", 1_440, 0.0, 1_439.0),
+        ("--from 2024-01-02", 2_560, 1_440.0, 3_999.0),
+        ("--segment meter=meter-3", in_segment(0..4_000), 3.0, 3_993.0),
+        ("--to 2024-01-02 --segment meter=meter-3", in_segment(0..1_440), 3.0, 1_438.0),
+    ];
+    for (line, rows, min, max) in cases {
+        let found = told(line);
+        assert_eq!(found["rows"].as_u64(), Some(rows), "{line}");
+        assert_eq!((number(&found, "min"), number(&found, "max")), (min, max), "{line}");
+        assert!(found["associations"].is_null() && found["sampled"] == 0, "{line}: rows were read");
+    }
+    let run = |line: &str| {
+        let done = place.run(&format!("dataset profile {table} {line}"));
+        (done.status.success(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let (is_well, said) = run("--from 2024-01-02T12:00:00Z --to 2024-01-03");
+    assert!(is_well && said.contains("1440 of 1440 rows lie in windows that reach beyond the range"), "{said}");
+    let (is_well, said) = run("--segment meter=meter-9");
+    assert!(!is_well && said.contains("meter-3"), "{said}");
+    let (is_well, said) = run("--segment value=1");
+    assert!(!is_well && said.contains("sources.readings.segments"), "{said}");
+    let (is_well, said) = run("--from 2031-01-01");
+    assert!(!is_well && said.contains("profile in this range"), "{said}");
+    assert!(!run("--from 2024-01-01 --since 2024-01-01").0, "event time or knowledge");
+    place.end().await;
+}

@@ -2,7 +2,7 @@
 
 use super::super::classify::known;
 use super::super::target::Target;
-use super::{Bound, ProfileArgs};
+use super::{Bound, ProfileArgs, ranged};
 use crate::error::{Error, Result};
 use futures::stream::{self, StreamExt as _};
 use std::collections::BTreeMap;
@@ -39,7 +39,11 @@ pub(super) async fn profile(target: &Target, args: &ProfileArgs) -> Result<(Expl
         return Err(Error::Usage(text));
     };
     let known = known(target, &args.what).await?;
-    merged(&target.storage()?, (&project, &source), args, known.source.as_ref()).await
+    let (storage, of, declared) = (target.storage()?, (&project, &source), known.source.as_ref());
+    match args.is_by_event_time() {
+        true => ranged::merged(&storage, of, args, declared).await,
+        false => merged(&storage, of, args, declared).await,
+    }
 }
 
 async fn merged(
@@ -50,10 +54,7 @@ async fn merged(
 ) -> Result<(Exploration, Context)> {
     let mut objects = storage.list(&paths::profiles(project, source)).await?;
     objects.sort_by(|a, b| a.path.cmp(&b.path));
-    let wanted = objects.into_iter().filter(|object| {
-        let name = object.path.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
-        name.and_then(|name| name.parse().ok()).is_some_and(|version| within_versions(args, version))
-    });
+    let wanted = objects.into_iter().filter(|object| version(&object.path).is_some_and(|at| within_versions(args, at)));
     let mut reports = stream::iter(wanted).map(|object| read(storage, object.path)).buffered(AT_A_TIME);
     let mut merged = Merged::default();
     while let Some(report) = reports.next().await {
@@ -89,6 +90,11 @@ async fn merged(
     Ok((found, context))
 }
 
+/// The raw version by which a report is named.
+pub(super) fn version(path: &str) -> Option<i64> {
+    path.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()
+}
+
 async fn read(storage: &Storage, path: String) -> Result<QualityReport> {
     let bytes = storage.get(&path).await?;
     let damaged = |e: serde_json::Error| {
@@ -99,7 +105,7 @@ async fn read(storage: &Storage, path: String) -> Result<QualityReport> {
 
 /// What the project says of personal data. Where no project is in force, the profiles tell: of personal columns
 /// validation keeps no value.
-fn personal(profile: &TableProfile, declared: Option<&Source>) -> BTreeMap<String, Declaration> {
+pub(super) fn personal(profile: &TableProfile, declared: Option<&Source>) -> BTreeMap<String, Declaration> {
     if let Some(source) = declared {
         return source.declarations();
     }
