@@ -119,7 +119,10 @@ impl Reports<'_> {
         let extent = groups.extent().map_or((0, 0), |window| (window.from, window.to));
         let name = GroupsName { generation: self.generation, versions, commits: 1, extent };
         let path = name.path(self.project, self.source);
-        self.storage.put(&path, groups.to_bytes()?).await?;
+        // Of many windows this takes longer than their sketches.
+        let bytes = tokio::task::spawn_blocking(move || groups.to_bytes()).await;
+        let bytes = bytes.map_err(|e| ValidationError::Task(e.to_string()))??;
+        self.storage.put(&path, bytes).await?;
         Ok(path)
     }
 }
