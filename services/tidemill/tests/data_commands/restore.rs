@@ -79,7 +79,7 @@ async fn an_earlier_state_is_put_beside_while_the_services_go_on_and_no_row_is_l
 /// Rows of a table as deltalake and Polars see them; then, if told to, after deltalake has appended its first 100 again.
 fn outside(place: &Place, table: &str, append: bool) -> Vec<u64> {
     const READ: &str = "
-import json, sys
+import json, os, sys
 import polars
 from deltalake import DeltaTable, write_deltalake
 path, append = sys.argv[1], sys.argv[2] == 'true'
@@ -88,7 +88,9 @@ seen = [rows.num_rows, polars.read_delta(path).height]
 if append:
     write_deltalake(path, rows.slice(0, 100), mode='append')
     seen.append(DeltaTable(path).to_pyarrow_table().num_rows)
-print(json.dumps(seen))
+print(json.dumps(seen), flush=True)
+# The threads of these libraries now and then abort the interpreter while it ends.
+os._exit(0)
 ";
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside_clients.requirements.txt");
     let python = python::environment("clients", &requirements).unwrap();
