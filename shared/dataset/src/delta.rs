@@ -5,9 +5,9 @@ use crate::file::DataFile;
 use crate::log;
 use crate::schema;
 use arrow::datatypes::SchemaRef;
-use deltalake::DeltaTable;
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::protocol::checkpoints::create_checkpoint;
+use deltalake::{DeltaTable, DeltaTableError};
 use object_store::prefix::PrefixStore;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Base {
         if let Some(known) = asked.get(app_id) {
             return Ok(*known);
         }
-        let failed = |e: deltalake::DeltaTableError| failure("load", &self.path, e);
+        let failed = |e: DeltaTableError| failure("load", &self.path, e);
         let state = table.snapshot().map_err(failed)?;
         let found = state.transaction_version(table.log_store().as_ref(), app_id).await.map_err(failed)?;
         asked.insert(app_id.to_owned(), found);
@@ -60,21 +60,27 @@ fn log_store(storage: &Storage, path: &str) -> Result<LogStoreRef, Error> {
     Ok(default_logstore(Arc::new(prefixed), storage.root(), &location, &StorageConfig::default()))
 }
 
+async fn read(table: &mut DeltaTable, version: Option<u64>) -> Result<(), DeltaTableError> {
+    match version {
+        Some(version) => table.load_version(version).await,
+        None => table.load().await,
+    }
+}
+
 /// Loads a version, or the latest.
 pub(crate) async fn load(storage: &Storage, path: &str, version: Option<u64>) -> Result<Loaded, Error> {
     let mut table = DeltaTable::new(log_store(storage, path)?);
-    let loaded = match version {
-        Some(version) => table.load_version(version).await,
-        None => table.load().await,
-    };
-    if let Err(error) = loaded {
+    if read(&mut table, version).await.is_err() {
         // The library has no error of its own for this, so the log is asked.
         let absent = match version {
             Some(version) => !storage.exists(&format!("{path}/{}", log::entry_path(version))).await?,
             None => storage.list(&format!("{path}/_delta_log")).await?.is_empty(),
         };
-        let missing = Error::Absent { table: path.to_owned(), version };
-        return Err(if absent { missing } else { failure("load", path, error) });
+        if absent {
+            return Err(Error::Absent { table: path.to_owned(), version });
+        }
+        // It may have been made since.
+        read(&mut table, version).await.map_err(|e| failure("load", path, e))?;
     }
     let state = table.snapshot().map_err(|e| failure("load", path, e))?;
     let schema = schema::in_memory(&state.snapshot().arrow_schema());

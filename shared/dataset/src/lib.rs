@@ -47,7 +47,7 @@ pub use rewrite::{REPLACE, Rewriting};
 pub use sample::{Sample, SampleOptions};
 pub use scan::{Between, Scan};
 pub use snapshot::Snapshot;
-pub use table::{Committed, Table};
+pub use table::{Committed, Encoded, Table};
 pub use tag::{Processing, Tag, TagDropped, TagQuality, TaggedTable, Tags};
 pub use tail::Damage;
 pub use vacuum::{Keep, VacuumPlan, Vacuumed};

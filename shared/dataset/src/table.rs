@@ -49,6 +49,10 @@ pub struct Committed {
     pub digest: Digest,
 }
 
+/// Rows as a file that no table has yet, with its statistics; none when there are no rows.
+#[derive(Debug)]
+pub struct Encoded(Option<(bytes::Bytes, String)>);
+
 impl Table {
     /// Opens the table at a path of the store, making it when there is none.
     ///
@@ -223,8 +227,37 @@ impl Table {
         metadata: BTreeMap<String, String>,
     ) -> Result<Committed, CommitError> {
         let snapshot = self.stepped_over_upkeep(snapshot).await?;
-        let version = snapshot.version() + 1;
-        let files = self.write_file(&format!("{version:020}"), batches).await?.into_iter().collect::<Vec<_>>();
+        let encoded = self.encode(batches.to_vec()).await?;
+        self.commit_encoded(snapshot, encoded, notes, metadata).await
+    }
+
+    /// Rows as the file that a commit will add. Encoding is what takes most of a commit's time, and needs to know nothing
+    /// of what is committed before.
+    ///
+    /// # Errors
+    /// When batches do not have the table's columns in order.
+    pub async fn encode(&self, batches: Vec<RecordBatch>) -> Result<Encoded, Error> {
+        if batches.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(Encoded(None));
+        }
+        let (schema, sort_by) = (self.schema(), self.sort_by.clone());
+        blocking(move || rearrange::encode(&batches, &schema, sort_by.as_deref())).await.map(|file| Encoded(Some(file)))
+    }
+
+    /// As [`Table::commit_noting`], for rows that are encoded already.
+    ///
+    /// # Errors
+    /// As [`Table::commit`].
+    pub async fn commit_encoded(
+        &self,
+        snapshot: Snapshot,
+        encoded: Encoded,
+        notes: &[(&str, i64)],
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Committed, CommitError> {
+        let snapshot = self.stepped_over_upkeep(snapshot).await?;
+        let place = format!("{:020}", snapshot.version() + 1);
+        let files = self.store(&place, encoded).await?.into_iter().collect::<Vec<_>>();
         let time = now();
         let id = new_id();
         let mut lines = vec![log::commit_info("WRITE", time, &id, metadata)];
@@ -250,14 +283,14 @@ impl Table {
 
     /// Writes the rows under a name made of their place among the files of the table, and their content.
     pub(crate) async fn write_file(&self, place: &str, batches: &[RecordBatch]) -> Result<Option<DataFile>, Error> {
-        if batches.iter().all(|batch| batch.num_rows() == 0) {
-            return Ok(None);
+        self.store(place, self.encode(batches.to_vec()).await?).await
+    }
+
+    async fn store(&self, place: &str, encoded: Encoded) -> Result<Option<DataFile>, Error> {
+        match encoded.0 {
+            Some((bytes, stats)) => self.put_file(place, bytes, stats).await.map(Some),
+            None => Ok(None),
         }
-        let batches = batches.to_vec();
-        let schema = self.schema();
-        let sort_by = self.sort_by.clone();
-        let (bytes, stats) = blocking(move || rearrange::encode(&batches, &schema, sort_by.as_deref())).await?;
-        self.put_file(place, bytes, stats).await.map(Some)
     }
 
     /// Stores a file's bytes; `place` orders it among the files of the table.

@@ -11,8 +11,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tidemill_bus::{Entry, OrderedReader};
 use tidemill_conform::Conform;
-use tidemill_dataset::{DataFile, Error, Snapshot, Table};
+use tidemill_dataset::{DataFile, Encoded, Error, Snapshot, Table};
 use tidemill_types::columns;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Payload taken at once. What of it is decoded together is less where it unfolds to more.
@@ -28,12 +29,15 @@ const WINDOW_ROWS: u64 = 500_000;
 /// What one commit will hold, and when its first message came.
 pub(crate) struct Due {
     pub(crate) gathered: Gathered,
+    /// Its rows on their way into a file: they are encoded while what was due before is still being stored.
+    pub(crate) rows: JoinHandle<Result<Encoded, Error>>,
     pub(crate) began: Instant,
 }
 
 /// A place in the stream and the ids that were seen before it.
 pub(crate) struct Reading {
     pub(crate) reader: OrderedReader,
+    pub(crate) table: Table,
     pub(crate) window: Window,
     pub(crate) conform: Conform,
     pub(crate) options: IntakeOptions,
@@ -69,9 +73,15 @@ impl Reading {
                 self.pending.extend(self.reader.next_batch(PULL_MESSAGES, room, left.min(PULL_WAIT)).await?);
                 self.take(&mut gathered, guard.as_deref_mut()).await?;
             }
-            return Ok(Due { gathered, began });
+            return Ok(self.due(gathered, began));
         }
-        Ok(Due { gathered, began: Instant::now() })
+        Ok(self.due(gathered, Instant::now()))
+    }
+
+    fn due(&self, mut gathered: Gathered, began: Instant) -> Due {
+        let (table, batches) = (self.table.clone(), std::mem::take(&mut gathered.batches));
+        let rows = tokio::spawn(async move { table.encode(batches).await });
+        Due { gathered, rows, began }
     }
 
     /// Decodes what is pending, a slice at a time, until the commit is full.

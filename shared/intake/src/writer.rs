@@ -7,12 +7,14 @@ use crate::head::{Head, Heads, Known, Standing, is_accepted};
 use crate::letters::letter;
 use crate::reading::{Due, Reading, known_ids};
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::resume_unwind;
 use std::pin::pin;
 use std::time::Duration;
 use tidemill_bus::{BatchPublisher, Bus, Error as BusError, MAX_ATOMIC_MESSAGES, OrderedReader, Place};
 use tidemill_conform::Conform;
-use tidemill_dataset::{CommitError, Snapshot, Table};
+use tidemill_dataset::{CommitError, Encoded, Error, Snapshot, Table};
 use tidemill_types::Millis;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, info, warn};
 
@@ -178,12 +180,12 @@ impl Intake {
         F: FnMut(Committed) -> Fut + Send,
         Fut: Future<Output = Result<(), IntakeError>> + Send,
     {
-        let Due { gathered, began } = due;
+        let Due { gathered, rows, began } = due;
         let span = (self.options.trace.span)(&gathered.traceparents);
         async {
             self.bury(&books.incarnation, &gathered.refusals).await?;
             let (counts, watermark) = (gathered.counts, gathered.watermark);
-            let Outcome::Done { version, last_seq, is_newest } = self.commit(books, gathered).await? else {
+            let Outcome::Done { version, last_seq, is_newest } = self.commit(books, gathered, rows).await? else {
                 return Ok(false);
             };
             on_commit(Committed { version, last_seq, counts, watermark, took: began.elapsed() }).await?;
@@ -258,7 +260,8 @@ impl Intake {
         info!(stream, table = %self.table.path(), done, "reading on");
         let (conform, options) = (self.conform.clone(), self.options.clone());
         let window = known_ids(&self.table, &snapshot, options.dedupe_window, i64::MAX).await?;
-        let reading = Reading { reader, window, conform, options, pending: VecDeque::new() };
+        let table = self.table.clone();
+        let reading = Reading { reader, table, window, conform, options, pending: VecDeque::new() };
         Ok((reading, Books { snapshot, incarnation, made, guard, cursor: done }))
     }
 
@@ -276,7 +279,12 @@ impl Intake {
         Ok(())
     }
 
-    async fn commit(&self, books: &mut Books, gathered: Gathered) -> Result<Outcome, IntakeError> {
+    async fn commit(
+        &self,
+        books: &mut Books,
+        gathered: Gathered,
+        rows: JoinHandle<Result<Encoded, Error>>,
+    ) -> Result<Outcome, IntakeError> {
         let Some(last_seq) = gathered.last_seq else {
             return Ok(Outcome::Lost);
         };
@@ -293,7 +301,13 @@ impl Intake {
         let made = books.made.map_or(UNKNOWN, |at| at.0);
         let (stored_at, made_at) = (stored_at(&books.incarnation), made_at(&self.options.stream));
         let notes = [(books.incarnation.as_str(), last_seq), (&stored_at, stored), (&made_at, made)];
-        let result = self.table.commit_noting(on, &gathered.batches, &notes, metadata).await;
+        let rows = match rows.await {
+            Ok(rows) => rows?,
+            Err(ended) if ended.is_panic() => resume_unwind(ended.into_panic()),
+            // The process ends.
+            Err(_) => return Ok(Outcome::Lost),
+        };
+        let result = self.table.commit_encoded(on, rows, &notes, metadata).await;
         let committed = match result {
             Ok(committed) => committed,
             Err(CommitError::Conflict { .. }) => return Ok(Outcome::Lost),
