@@ -5,7 +5,8 @@ use anyhow::{Context as _, Result, ensure};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
-use tidemill_contracts::paths;
+use tidemill_bus::Message;
+use tidemill_contracts::{headers, paths};
 use tidemill_dataset::Table;
 use tidemill_storage::Storage;
 use tidemill_testkit::eventually;
@@ -24,7 +25,8 @@ pub(crate) struct End {
     lost: Findings,
     /// Rows that are clean or in quarantine, and what is wrong with them.
     validated: (usize, Findings),
-    letters: usize,
+    /// What was refused, and why.
+    letters: Vec<String>,
     /// Whether the stream has every sequence once.
     is_whole: bool,
 }
@@ -43,7 +45,7 @@ impl End {
         Ok(Self {
             lost: raw.against(published),
             validated: (validated.rows(), validated.against(published)),
-            letters: rig.dead_letters().await?.len(),
+            letters: rig.dead_letters().await?.iter().map(reason).collect(),
             is_whole: published.rows.keys().copied().eq(1..=published.last()),
             raw,
         })
@@ -51,9 +53,9 @@ impl End {
 
     /// Nothing lost, nothing twice, nothing refused.
     pub(crate) fn must_balance(&self) {
+        assert!(self.letters.is_empty(), "dead letters: {:?}", self.letters);
         assert_eq!(self.lost, Findings::default(), "the raw table");
         assert_eq!(self.validated.1, Findings::default(), "clean and quarantine");
-        assert_eq!(self.letters, 0, "dead letters");
         assert!(self.is_whole, "the stream has a gap or a double");
     }
 }
@@ -73,9 +75,15 @@ impl fmt::Display for End {
             after.lost,
             after.doubled,
             after.foreign,
-            self.letters,
+            self.letters.len(),
         )
     }
+}
+
+fn reason(letter: &Message) -> String {
+    let header = |name| letter.headers.get(name).unwrap_or_default();
+    let (code, seq) = (header(headers::DEAD_CODE), header(headers::DEAD_SEQ));
+    format!("{code} of message {seq}: {}", header(headers::DEAD_REASON))
 }
 
 /// What validation made of the raw rows, once it has made something of every one.

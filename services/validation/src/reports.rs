@@ -70,6 +70,8 @@ impl Reports<'_> {
     /// Puts reports on rows that were made anew in the place of those on the rows as they were. The last is named as the
     /// raw version that they all cover, the others by their order.
     pub(crate) async fn write_anew(&self, parts: &[Part], raw_version: u64) -> Result<(), ValidationError> {
+        let mut before = self.storage.list(&profiles_path(self.project, self.source)).await?;
+        before.extend(self.storage.list(&groups_path(self.project, self.source)).await?);
         let mut written = HashSet::new();
         for (place, part) in parts.iter().enumerate() {
             let number = if place + 1 == parts.len() { raw_version } else { raw_version.min(place as u64 + 1) };
@@ -91,11 +93,8 @@ impl Reports<'_> {
             written.insert(self.store(&report).await?);
             written.insert(self.store_groups((report.raw_version, report.raw_version), part.groups.clone()).await?);
         }
-        for folder in [profiles_path(self.project, self.source), groups_path(self.project, self.source)] {
-            let there = self.storage.list(&folder).await?;
-            for stale in there.into_iter().filter(|object| !written.contains(&object.path)) {
-                self.storage.delete(&stale.path).await?;
-            }
+        for stale in before.into_iter().filter(|object| !written.contains(&object.path)) {
+            self.storage.delete(&stale.path).await?;
         }
         Ok(())
     }

@@ -119,7 +119,7 @@ impl Gathered {
     /// Notes a message that is refused without being looked at.
     pub(crate) fn poison(&mut self, message: &Message) {
         self.reach(message);
-        let reason = "this message ended the process twice while it was decoded".to_owned();
+        let reason = "this message ended the process three times while it was decoded".to_owned();
         self.refuse(Refusal {
             seq: signed(message.seq),
             row: None,

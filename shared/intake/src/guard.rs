@@ -3,23 +3,24 @@
 //! The cursor of the table does not move when the process dies while decoding. Each life of a process has an entry
 //! on the bus from its start until its first commit or its end in good order, so entries of others at the same cursor
 //! tell a crash loop. From the third start on, every message is announced durably before it is decoded, one at a time;
-//! one that stands announced by two lives that ended is the one that kills. Once is not enough: a process may be killed
-//! from outside while it decodes an innocent message.
+//! one under which lives ended in three rounds is the one that kills. Once is not enough: a process may be killed from
+//! outside while it decodes an innocent message. Neither is it that two ended: one power cut takes all who live beside
+//! each other and decode the same. So lives count by rounds: who begins knowing of deaths is of the round after theirs.
 //!
 //! An intake that begins again within its process is the same life. Another process may live beside this one: its entry
 //! makes us careful, no more, since its announcements change while it lives.
 
 use crate::error::IntakeError;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 use tidemill_bus::{Error as BusError, Kv};
 
 /// Other lives at one cursor that are still normal.
 const NORMAL: usize = 2;
-/// Lives that ended under a message which convict it.
-const DEATHS: u32 = 2;
+/// Rounds of lives that ended under a message which convict it.
+const ROUNDS: usize = 3;
 
 /// Names one life of a process: from its start to its end, however often an intake begins anew meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,9 @@ struct Entry {
     attempting: Option<i64>,
     /// Grows with every announcement.
     announced: u64,
+    /// One more than that of the deaths that were known when the life began.
+    #[serde(default)]
+    round: u32,
 }
 
 /// Watches one stream for messages that kill.
@@ -59,8 +63,8 @@ pub(crate) struct Guard {
     is_noted: bool,
     /// Other lives at the same cursor.
     others: Vec<String>,
-    /// Lives that ended, by the sequence that they had announced.
-    deaths: BTreeMap<i64, u32>,
+    /// Rounds in which lives ended, by the sequence that they had announced.
+    deaths: BTreeMap<i64, BTreeSet<u32>>,
 }
 
 impl Guard {
@@ -73,7 +77,7 @@ impl Guard {
         cursor: i64,
         patience: Duration,
     ) -> Result<Self, IntakeError> {
-        let own = Entry { cursor, attempting: None, announced: 0 };
+        let own = Entry { cursor, attempting: None, announced: 0, round: 0 };
         let (key, others, deaths) = (format!("guard.{stream}"), Vec::new(), BTreeMap::new());
         let mut guard = Self { kv, key, life, own, is_noted: true, others, deaths };
         let (name, own) = (&guard.life.0, &guard.own);
@@ -89,12 +93,13 @@ impl Guard {
             tokio::time::sleep(patience).await;
         }
         let (later, _) = guard.read().await?;
-        let mut deaths = BTreeMap::new();
+        let mut deaths = BTreeMap::<i64, BTreeSet<u32>>::new();
         for (other, entry) in &others {
             if let Some(seq) = entry.attempting.filter(|_| later.lives.get(*other) == Some(*entry)) {
-                *deaths.entry(seq).or_default() += 1;
+                deaths.entry(seq).or_default().insert(entry.round);
             }
         }
+        guard.own.round = deaths.values().flatten().max().map_or(0, |round| round + 1);
         let others = others.into_keys().cloned().collect();
         (guard.others, guard.deaths) = (others, deaths);
         Ok(guard)
@@ -105,9 +110,9 @@ impl Guard {
         self.others.len() >= NORMAL
     }
 
-    /// Whether this message has ended the process often enough.
+    /// Whether this message has ended processes often enough.
     pub(crate) fn is_poison(&self, seq: i64) -> bool {
-        self.deaths.get(&seq).is_some_and(|deaths| *deaths >= DEATHS)
+        self.deaths.get(&seq).is_some_and(|rounds| rounds.len() >= ROUNDS)
     }
 
     /// Announces a message that is about to be decoded.
@@ -193,13 +198,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_under_which_two_processes_died_is_poison_until_the_cursor_moves() {
+    async fn a_message_under_which_three_processes_died_is_poison_until_the_cursor_moves() {
         let nats = Nats::start().await.unwrap();
         let kv = bucket(&nats).await;
         for _ in 0..2 {
             assert!(!start(&kv, &Life::begin(), 7).await.careful(), "two starts are normal");
         }
-        for deaths in 0..2 {
+        for deaths in 0..3 {
             let mut guard = start(&kv, &Life::begin(), 7).await;
             assert!(guard.careful() && !guard.is_poison(9), "{deaths} deaths under 9");
             guard.announce(8).await.unwrap();
@@ -211,6 +216,24 @@ mod tests {
         guard.passed(12).await.unwrap();
         let guard = start(&kv, &Life::begin(), 12).await;
         assert!(!guard.careful() && !guard.is_poison(9));
+    }
+
+    #[tokio::test]
+    async fn processes_that_are_killed_together_convict_no_message() {
+        let nats = Nats::start().await.unwrap();
+        let kv = bucket(&nats).await;
+        for _ in 0..2 {
+            start(&kv, &Life::begin(), 7).await;
+        }
+        for _ in 0..2 {
+            let (life, beside) = (Life::begin(), Life::begin());
+            let (mut one, mut two) = tokio::join!(start(&kv, &life, 7), start(&kv, &beside, 7));
+            for guard in [&mut one, &mut two] {
+                assert!(guard.careful() && !guard.is_poison(9));
+                guard.announce(9).await.unwrap();
+            }
+        }
+        assert!(!start(&kv, &Life::begin(), 7).await.is_poison(9), "four deaths in two rounds");
     }
 
     #[tokio::test]

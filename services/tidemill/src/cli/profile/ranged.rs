@@ -9,7 +9,7 @@ use tidemill_contracts::paths;
 use tidemill_explore::report::Context;
 use tidemill_explore::{Exploration, Range, Ranged, explore_profile};
 use tidemill_spec::Source;
-use tidemill_stats::Groups;
+use tidemill_stats::{ColumnProfile, Groups};
 use tidemill_storage::Storage;
 use tidemill_types::{ProjectName, SourceName};
 
@@ -26,15 +26,11 @@ pub(super) async fn merged(
     declared: Option<&Source>,
 ) -> Result<(Exploration, Context)> {
     let range = args.range();
-    let is_personal = |column: &str| declared.is_some_and(|source| source.masks().covers(column));
-    if let Some((by, _)) = range.segment.as_ref().filter(|(by, _)| is_personal(by)) {
-        return Err(Error::Usage(format!("{by} is personal: rows are not told apart by it")));
-    }
     let of = Stored { storage, project, source };
     let (merged, untold) = of.merged(&range).await?;
     if let Some((by, _)) = &range.segment {
-        let is_withheld = merged.profile.column(by).is_some_and(tidemill_stats::ColumnProfile::is_withheld);
-        if is_withheld {
+        let is_declared = declared.is_some_and(|source| source.masks().covers(by));
+        if is_declared || merged.profile.column(by).is_some_and(ColumnProfile::is_withheld) {
             return Err(Error::Usage(format!("{by} is personal: rows are not told apart by it")));
         }
         if merged.profile.rows == 0 && !merged.segments().is_empty() {
